@@ -1,0 +1,2 @@
+//! The `treble` command.
+fn main() {}

@@ -1,0 +1,42 @@
+//! What a stage noticed. The shell counts, logs or ignores facts; a stage never decides what one costs.
+
+use crate::pcm::PcmSpec;
+
+/// Something worth knowing about a stream, which is no error.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// The source was recognised.
+    SourceIdentified {
+        /// Short codec name, such as `mp3`.
+        codec: &'static str,
+        /// Format of the decoded samples.
+        spec: PcmSpec,
+    },
+    /// A corrupt packet inside a playable stream was skipped.
+    PacketSkipped {
+        /// What the codec said.
+        reason: String,
+    },
+    /// Frames of encoder delay or padding were removed.
+    FramesTrimmed {
+        /// How many.
+        frames: u64,
+    },
+    /// Samples beyond full scale were limited to it.
+    SamplesClipped {
+        /// How many.
+        samples: u64,
+    },
+    /// Samples that were NaN or infinite became 0.
+    SamplesReplaced {
+        /// How many.
+        samples: u64,
+    },
+    /// The highest frequency that the source holds was measured.
+    BandwidthDetected {
+        /// In Hz.
+        hz: u32,
+    },
+    /// The source needs no restoration: it was only resampled.
+    AlreadyFullBand,
+}
