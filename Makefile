@@ -1,0 +1,56 @@
+# Everything a developer or CI does, by name.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO := cargo
+BIN := $(or $(CARGO_TARGET_DIR),target)/debug/treble
+FILE ?=
+
+.PHONY: help setup build demo test lint fmt unit bench kafka-up kafka-down kafka-status kafka-logs clean
+
+help: ## Show this list
+	@printf 'Treble: audio super-resolution on Kafka\n\n'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@printf '\nStart with: make demo, or with a file of your own: make demo FILE=song.mp3\n'
+
+setup: ## Install or name what is missing: tools, ONNX Runtime, Kafka, sample audio
+	@infra/setup/setup
+
+build: setup ## Build the treble command (dev profile, the one that tests and the demo use)
+	$(CARGO) build --locked --package treble-pipeline
+
+demo: build ## Upscale a real clip through a real Kafka [FILE=song.mp3]
+	@TREBLE_BIN=$(BIN) infra/demo/demo $(if $(FILE),"$(FILE)")
+
+test: setup ## Everything that CI runs: format, lints, every test, checks from outside
+	@infra/checks/all
+
+lint: setup ## Clippy and shellcheck; a warning fails
+	@infra/checks/lint
+
+fmt: ## Format the Rust code
+	$(CARGO) fmt --all
+
+unit: ## Fast tests only: no Kafka
+	$(CARGO) test --locked --workspace --lib --bins
+
+bench: setup ## Measure against each stage's limit; writes target/bench/summary.json
+	$(CARGO) bench --locked --package treble-benches
+
+kafka-up: ## Start the local Kafka and schema registry; returns when both answer
+	@infra/kafka/up
+
+kafka-down: ## Stop them; data stays under .treble/local
+	@infra/kafka/down
+
+kafka-status: ## Tell which parts run and answer
+	@infra/kafka/status
+
+kafka-logs: ## Follow their logs
+	@infra/kafka/logs --follow
+
+clean: ## Stop Kafka, remove its data and what was built; downloads stay
+	@infra/kafka/down --now --purge
+	$(CARGO) clean
+	rm -rf .treble/demo
