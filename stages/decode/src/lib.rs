@@ -1,1 +1,33 @@
-//! Placeholder head, replaced by its module.
+//! The decode stage: encoded bytes, cut anywhere, become planar PCM on a fixed grid.
+//!
+//! Symphonia *pulls* bytes and a stage is *pushed* them. Each stream's reader therefore runs in a stackful
+//! coroutine that suspends when it needs bytes ([`source`]), so that the stage stays single-threaded and
+//! deterministic and a thousand streams can share one thread.
+//!
+//! ```text
+//! push(EncodedChunk) ─► source ─► spool? ─► probe, demux, decode ─► trim ─► assemble ─► PcmBlock
+//!                      (suspends)  (MP4, AIFF, CAF)  (reader)             (grid, limits)
+//! ```
+//!
+//! What is read: WAV, FLAC, MP3 (and Layers I and II), AAC-LC in ADTS and MP4, ALAC in MP4 and CAF, Vorbis,
+//! Opus and FLAC in Ogg, AIFF, CAF, MKV and WebM, and headerless PCM (see [`raw`]).
+//!
+//! Deliberately absent: HE-AAC, Opus of more than two channels, RF64, seeking in a stream, and any choice
+//! that depends on how the bytes were cut.
+//!
+//! The one `unsafe` room of the workspace is [`source`]; its argument is stated there.
+
+mod assemble;
+mod config;
+mod depth;
+mod limits;
+mod raw;
+mod reader;
+mod source;
+mod spool;
+mod stage;
+mod trim;
+
+pub use config::DecodeConfig;
+pub use limits::Limits;
+pub use stage::DecodeStage;
