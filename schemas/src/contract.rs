@@ -9,6 +9,10 @@ pub enum Contract {
     AudioChunk,
     /// [`crate::StreamState`], on the state topics.
     StreamState,
+    /// [`crate::event::StageEvent`], on the events topic.
+    StageEvent,
+    /// [`crate::event::StreamReport`], on the events topic.
+    StreamReport,
 }
 
 /// A schema that another one imports.
@@ -22,7 +26,7 @@ pub struct Reference {
 
 impl Contract {
     /// Every contract, imported ones first: the order in which to register them.
-    pub const ALL: [Self; 2] = [Self::AudioChunk, Self::StreamState];
+    pub const ALL: [Self; 4] = [Self::AudioChunk, Self::StreamState, Self::StageEvent, Self::StreamReport];
 
     /// The full name of the record.
     #[must_use]
@@ -30,6 +34,8 @@ impl Contract {
         match self {
             Self::AudioChunk => "treble.v1.AudioChunk",
             Self::StreamState => "treble.v1.StreamState",
+            Self::StageEvent => "treble.v1.StageEvent",
+            Self::StreamReport => "treble.v1.StreamReport",
         }
     }
 
@@ -38,6 +44,7 @@ impl Contract {
     pub const fn format(self) -> Format {
         match self {
             Self::AudioChunk | Self::StreamState => Format::Protobuf,
+            Self::StageEvent | Self::StreamReport => Format::Avro,
         }
     }
 
@@ -47,6 +54,8 @@ impl Contract {
         match self {
             Self::AudioChunk => include_str!("../proto/treble/v1/chunk.proto"),
             Self::StreamState => include_str!("../proto/treble/v1/state.proto"),
+            Self::StageEvent => include_str!("../avro/StageEvent.avsc"),
+            Self::StreamReport => include_str!("../avro/StreamReport.avsc"),
         }
     }
 
@@ -57,15 +66,17 @@ impl Contract {
             Self::StreamState => {
                 &[Reference { name: "treble/v1/chunk.proto", contract: Contract::AudioChunk }]
             }
-            Self::AudioChunk => &[],
+            Self::AudioChunk | Self::StageEvent | Self::StreamReport => &[],
         }
     }
 
-    /// The subject on `topic`: `{topic}-value` (TopicNameStrategy).
+    /// The subject on `topic`: `{topic}-value` (TopicNameStrategy), but `{topic}-{name}`
+    /// (TopicRecordNameStrategy) for events, because two kinds share one topic.
     #[must_use]
     pub fn subject(self, topic: &str) -> String {
         match self {
             Self::AudioChunk | Self::StreamState => format!("{topic}-value"),
+            Self::StageEvent | Self::StreamReport => format!("{topic}-{}", self.name()),
         }
     }
 }

@@ -17,6 +17,8 @@
 
 pub mod chunk;
 pub mod contract;
+pub mod dead_letter;
+pub mod event;
 pub mod frame;
 pub mod state;
 pub mod topic;
@@ -29,6 +31,8 @@ pub mod proto {
 
 pub use chunk::{AudioChunk, ChunkBody, ChunkError, ChunkKind, Segment};
 pub use contract::Contract;
+pub use dead_letter::{DeadLetter, Header};
+pub use event::{Event, StageEvent, StreamReport};
 pub use proto::{
     AbortReason, AudioFormat, Encoding, OperatorState, SampleFormat, Source, StreamState, Totals,
 };
