@@ -76,3 +76,52 @@ impl Checkpoint {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Checkpoint {
+        Checkpoint {
+            codec: Codec::Flac,
+            bits: 24,
+            spec: PcmSpec {
+                rate: SampleRate::new(768_000).unwrap(),
+                channels: ChannelCount::new(32).unwrap(),
+                depth: SampleDepth::F32,
+                pace: Pace::Live,
+            },
+            frames_emitted: u64::MAX,
+            items_emitted: 1 << 40,
+            input: 3,
+            skip_frames: 4,
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let bytes = example().to_bytes();
+        assert_eq!(bytes.len(), BYTES);
+        assert_eq!(Checkpoint::from_bytes(&bytes, Codec::Flac, 24), Ok(example()));
+    }
+
+    fn check_refused(at: usize, value: u8, says: &str) {
+        let mut bytes = example().to_bytes();
+        bytes[at] = value;
+        let error = Checkpoint::from_bytes(&bytes, Codec::Flac, 24).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_the_reason() {
+        check_refused(0, 2, "another version");
+        check_refused(1, Codec::Wav as u8, "another codec");
+        check_refused(2, 16, "bits_per_sample");
+        check_refused(3, 9, "depth");
+        check_refused(4, 9, "pace");
+        check_refused(7, 0xff, "sample rate");
+        check_refused(8, 0, "channels");
+        let error = Checkpoint::from_bytes(&[], Codec::Flac, 24).unwrap_err().to_string();
+        assert!(error.contains("wrong length"), "{error}");
+    }
+}

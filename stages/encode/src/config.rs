@@ -119,3 +119,39 @@ impl From<BitDepth> for u8 {
         depth.bits()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_flac_of_24_bit_and_is_valid() {
+        let config = EncodeConfig::default();
+        assert_eq!((config.codec, config.bits_per_sample), (Codec::Flac, BitDepth::B24));
+        assert_eq!(config.flac.compression, Compression::Default);
+        assert_eq!(config.check(), Ok(()));
+    }
+
+    #[test]
+    fn an_impossible_bit_rate_names_its_key_and_the_range() {
+        let check = |bitrate_bps| {
+            EncodeConfig { opus: OpusConfig { bitrate_bps }, ..EncodeConfig::default() }.check()
+        };
+        assert!(check(6_000).is_ok() && check(510_000).is_ok());
+        for bitrate_bps in [0, 5_999, 510_001, u32::MAX] {
+            let error = check(bitrate_bps).unwrap_err().to_string();
+            assert!(
+                error.starts_with("encode.opus.bitrate_bps") && error.contains("6000 to 510000"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_16_and_24_bits_are_written() {
+        for bits in 0..=u8::MAX {
+            assert_eq!(BitDepth::try_from(bits).is_ok(), [16, 24].contains(&bits), "{bits}");
+        }
+        assert_eq!(BitDepth::try_from(16).map(BitDepth::bits), Ok(16));
+    }
+}

@@ -59,3 +59,69 @@ const fn mix(counter: u64) -> u64 {
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(source: SampleDepth, target: BitDepth, sample: f32, expect: i32, clipped: u64) {
+        let mut quantiser = Quantiser::new(source, target);
+        assert_eq!(quantiser.quantise(sample, 0, 0), expect, "{sample} from {source:?} to {target:?}");
+        assert_eq!(quantiser.clipped, clipped, "{sample}");
+    }
+
+    #[test]
+    fn what_fits_passes_bit_exact() {
+        use {BitDepth::*, SampleDepth::*};
+        for n in [-32_768, -32_767, -1, 0, 1, 12_345, 32_767] {
+            check(S16, B16, n as f32 / 32_768.0, n, 0);
+            check(S16, B24, n as f32 / 32_768.0, n * 256, 0);
+        }
+        for n in [-8_388_608, -8_388_607, -1, 0, 1, 4_194_305, 8_388_607] {
+            check(S24, B24, n as f32 / 8_388_608.0, n, 0);
+        }
+    }
+
+    #[test]
+    fn beyond_full_scale_is_limited_and_counted() {
+        use {BitDepth::*, SampleDepth::*};
+        check(S16, B16, 1.0, 32_767, 0);
+        check(S16, B16, -1.0, -32_768, 0);
+        check(F32, B24, 1.5, 8_388_607, 1);
+        check(F32, B16, -1.5, -32_768, 1);
+        check(F32, B24, f32::MAX, 8_388_607, 1);
+        check(F32, B24, f32::MIN, -8_388_608, 1);
+    }
+
+    /// Mean and variance of the whole error, for values on and between the integers: 0 and 1/12 + 1/6 = 1/4.
+    #[test]
+    fn the_error_is_independent_of_the_signal_in_mean_and_variance() {
+        const COUNT: u64 = 200_000;
+        for offset in [0.0, 0.25, 0.5, 0.9] {
+            let sample = (100.0 + offset) / 32_768.0;
+            let mut quantiser = Quantiser::new(SampleDepth::F32, BitDepth::B16);
+            let errors =
+                (0..COUNT).map(|at| f64::from(quantiser.quantise(sample, 1, at)) - 100.0 - f64::from(offset));
+            let (sum, squares) = errors.fold((0.0, 0.0), |(sum, squares), e| (sum + e, squares + e * e));
+            assert!((sum / COUNT as f64).abs() < 0.005, "mean {} at {offset}", sum / COUNT as f64);
+            assert!(
+                (squares / COUNT as f64 - 0.25).abs() < 0.005,
+                "variance {} at {offset}",
+                squares / COUNT as f64
+            );
+        }
+    }
+
+    /// Correlation between neighbours, and between channels, of noise of variance 1/6.
+    #[test]
+    fn the_noise_is_white_and_differs_between_channels() {
+        const COUNT: u64 = 200_000;
+        let correlation = |channel: u64, lag: u64| {
+            (0..COUNT).map(|at| tpdf(0, at) * tpdf(channel, at + lag)).sum::<f64>() / COUNT as f64
+        };
+        assert!((correlation(0, 0) - 1.0 / 6.0).abs() < 0.002);
+        for (channel, lag) in [(0, 1), (0, 2), (0, 4096), (1, 0), (1, 1), (2, 0), (31, 0)] {
+            assert!(correlation(channel, lag).abs() < 0.002, "channel {channel}, lag {lag}");
+        }
+    }
+}

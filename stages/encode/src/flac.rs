@@ -66,28 +66,24 @@ impl FlacWriter {
         head
     }
 
-    /// Appends the frames of `samples` (interleaved) to `out`; the first is number `first_frame / 4096`.
-    /// Only the last frame of a stream may be short.
-    pub(crate) fn encode(
-        &mut self,
-        samples: &[i32],
-        first_frame: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), StageError> {
+    /// The frames of `samples` (interleaved), of which the first is number `first_frame / 4096`. Only the last
+    /// frame of a stream may be short.
+    pub(crate) fn encode(&mut self, samples: &[i32], first_frame: u64) -> Result<Vec<u8>, StageError> {
         let channels = self.spec.channels.count();
         let rate_unlisted = self.listed_rate_hz != self.spec.rate.hz();
+        let mut out = Vec::with_capacity(samples.len() * self.bits.bytes());
         let numbers = first_frame / BLOCK_FRAMES as u64..;
         for (block, number) in samples.chunks(BLOCK_FRAMES * channels).zip(numbers) {
             self.frames
                 .write(self.listed_rate_hz, channels as u8, self.bits.bits().into(), block)
                 .map_err(|error| StageError::Encoder { detail: format!("FLAC frame {number}: {error}") })?;
             let mut frame = self.sink.0.borrow_mut();
-            renumber(&frame, number, rate_unlisted, out).ok_or_else(|| StageError::Encoder {
+            renumber(&frame, number, rate_unlisted, &mut out).ok_or_else(|| StageError::Encoder {
                 detail: format!("FLAC cannot number frame {number}"),
             })?;
             frame.clear();
         }
-        Ok(())
+        Ok(out)
     }
 }
 

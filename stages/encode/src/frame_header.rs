@@ -115,3 +115,77 @@ fn crc8(bytes: &[u8]) -> u8 {
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, &byte| CRC16[usize::from((crc >> 8) as u8 ^ byte)] ^ (crc << 8))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flac_codec::encode::{FlacStreamWriter, Options};
+
+    /// The frames that flac-codec numbers 0, 1, 2, … itself.
+    fn numbered_by_the_library(count: usize, rate: u32, block: &[i32]) -> Vec<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut frames = Vec::new();
+        let mut ends = vec![0];
+        for frame in 1..=count {
+            // The writer owns its output: a fresh one writes the first `frame` frames anew.
+            bytes.clear();
+            let mut writer = FlacStreamWriter::new(&mut bytes, Options::fast());
+            for _ in 0..frame {
+                writer.write(rate, 1, 16, block).unwrap();
+            }
+            frames.push(bytes[ends[frame - 1]..].to_vec());
+            ends.push(bytes.len());
+        }
+        frames
+    }
+
+    #[test]
+    fn a_renumbered_frame_is_the_frame_that_the_library_would_have_numbered_so() {
+        for (rate, block) in [(48_000, 16), (44_100, 4096), (11_025, 300), (96_010, 17), (29_000, 20)] {
+            let block: Vec<i32> = (0..block).map(|n| n * 7 % 50).collect();
+            let frames = numbered_by_the_library(131, rate, &block);
+            for (number, frame) in frames.iter().enumerate() {
+                for other in [0, 127, 128, 130] {
+                    let mut out = Vec::new();
+                    renumber(&frames[other], number as u64, false, &mut out).unwrap();
+                    assert_eq!(&out, frame, "{other} as {number} at {rate} Hz");
+                }
+            }
+        }
+    }
+
+    fn check_number(number: u64, expect: Option<&[u8]>) {
+        let mut out = Vec::new();
+        assert_eq!(push_number(number, &mut out).map(|()| &out[..]), expect, "{number:#x}");
+    }
+
+    #[test]
+    fn numbers_are_coded_as_utf8_extended_to_36_bits() {
+        check_number(0x7f, Some(&[0x7f]));
+        check_number(0x80, Some("\u{80}".as_bytes()));
+        check_number(0x7ff, Some("\u{7ff}".as_bytes()));
+        check_number(0x800, Some("\u{800}".as_bytes()));
+        check_number(0xffff, Some("\u{ffff}".as_bytes()));
+        check_number(0x1_0000, Some("\u{10000}".as_bytes()));
+        check_number(0x3ff_ffff, Some(&[0xfb, 0xbf, 0xbf, 0xbf, 0xbf]));
+        check_number(0x400_0000, Some(&[0xfc, 0x84, 0x80, 0x80, 0x80, 0x80]));
+        check_number(0x7fff_ffff, Some(&[0xfd, 0xbf, 0xbf, 0xbf, 0xbf, 0xbf]));
+        check_number(0xf_ffff_ffff, Some(&[0xfe, 0xbf, 0xbf, 0xbf, 0xbf, 0xbf, 0xbf]));
+        check_number(0x10_0000_0000, None);
+    }
+
+    #[test]
+    fn the_checksums_are_those_of_the_catalogue() {
+        assert_eq!(crc8(b"123456789"), 0xf4, "CRC-8/SMBUS");
+        assert_eq!(crc16(b"123456789"), 0xfee8, "CRC-16/UMTS");
+    }
+
+    #[test]
+    fn what_is_no_frame_is_refused() {
+        for bytes in
+            [&[][..], &[0xff], &[0xff, 0xf8, 0xc9, 0x08], &[0xff, 0xf8, 0xc9, 0x08, 0x80, 0, 0, 0, 0]]
+        {
+            assert_eq!(renumber(bytes, 0, false, &mut Vec::new()), None, "{bytes:x?}");
+        }
+    }
+}

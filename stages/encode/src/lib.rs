@@ -13,15 +13,17 @@
 //!
 //! Module map: [`config`] what may be configured · [`stage`] the stage · `stream` the grid and the restart
 //! point · `checkpoint` the restart point as bytes · `writer` picks the codec · `flac`, `frame_header`,
-//! `opus`, `wav` one format each · `dither` float to integer · `layout` which speaker a channel is.
+//! `opus`, `wav` one format each · `dither` float to integer.
 
 mod checkpoint;
 pub mod config;
 mod dither;
 mod flac;
 mod frame_header;
+mod opus;
 pub mod stage;
 mod stream;
+mod wav;
 mod writer;
 
 pub use config::{BitDepth, Compression, EncodeConfig, FlacConfig, OpusConfig};

@@ -178,3 +178,110 @@ impl Stream {
         self.restart.spec.channels.count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EncodeStage;
+    use treble_core::{Assets, ChannelCount, Codec, Fact, Outbox, Pace, SampleDepth, SampleRate, Stage};
+
+    fn spec(hz: u32, channels: u32, pace: Pace) -> PcmSpec {
+        let (rate, channels) = (SampleRate::new(hz).unwrap(), ChannelCount::new(channels).unwrap());
+        PcmSpec { rate, channels, depth: SampleDepth::F32, pace }
+    }
+
+    fn stage(codec: Codec) -> EncodeStage {
+        EncodeStage::new(&EncodeConfig { codec, ..EncodeConfig::default() }, &Assets::default()).unwrap()
+    }
+
+    fn block(spec: PcmSpec, frames: usize, level: f32) -> PcmBlock {
+        PcmBlock::new(spec, 0, vec![vec![level; frames]; spec.channels.count()]).0
+    }
+
+    /// Frames of each item after the head.
+    fn check_grid(codec: Codec, spec: PcmSpec, frames: usize, expect: &[u64]) {
+        let (mut stage, mut out) = (stage(codec), Outbox::default());
+        stage.push(PcmBlock::announce(spec, 0), &mut out).unwrap();
+        stage.push(block(spec, frames, 0.1), &mut out).unwrap();
+        stage.finish(&mut out).unwrap();
+        let mut at = 0;
+        for item in &out.items {
+            assert_eq!(item.first_frame, at);
+            assert_eq!((item.format.rate, item.format.channels), (Some(spec.rate), Some(spec.channels)));
+            assert_eq!((item.format.media_type.as_str(), item.format.pace), (codec.media_type(), spec.pace));
+            at += item.frames;
+        }
+        let lengths: Vec<u64> = out.items.iter().map(|item| item.frames).collect();
+        assert_eq!(lengths, [&[0], expect].concat(), "{codec:?} {spec:?}");
+    }
+
+    #[test]
+    fn chunks_are_whole_codec_frames_near_a_second_or_a_tenth() {
+        use Pace::{Bulk, Live};
+        check_grid(Codec::Flac, spec(48_000, 2, Bulk), 100_000, &[45_056, 45_056, 9_888]);
+        check_grid(Codec::Flac, spec(48_000, 2, Live), 8_193, &[4096, 4096, 1]);
+        check_grid(Codec::Flac, spec(8_000, 1, Live), 4096, &[4096]);
+        check_grid(Codec::Opus, spec(48_000, 1, Live), 9_700, &[4800, 4800, 100]);
+        check_grid(Codec::Opus, spec(48_000, 1, Bulk), 48_000, &[48_000, 0]);
+        check_grid(Codec::Wav, spec(44_100, 2, Bulk), 44_101, &[44_100, 1]);
+    }
+
+    #[test]
+    fn a_stream_without_frames_has_a_head_and_for_opus_an_end() {
+        check_grid(Codec::Flac, spec(48_000, 2, Pace::Bulk), 0, &[]);
+        check_grid(Codec::Wav, spec(48_000, 2, Pace::Bulk), 0, &[]);
+        check_grid(Codec::Opus, spec(48_000, 2, Pace::Bulk), 0, &[0]);
+        let mut out = Outbox::default();
+        stage(Codec::Flac).finish(&mut out).unwrap();
+        assert!(out.items.is_empty(), "without an announcement there is no format to write a head for");
+    }
+
+    #[test]
+    fn a_discontinuity_marks_the_chunk_in_which_it_falls() {
+        let spec = spec(48_000, 1, Pace::Live);
+        let (mut stage, mut out) = (stage(Codec::Wav), Outbox::default());
+        for (frames, mark) in [(4800, false), (100, false), (0, true), (9500, false), (4800, false)] {
+            stage.push(block(spec, frames, 0.0).with_discontinuity(mark), &mut out).unwrap();
+        }
+        let marks: Vec<bool> = out.items.iter().map(|item| item.discontinuity).collect();
+        assert_eq!(marks, [false, false, true, false, false]);
+    }
+
+    #[test]
+    fn clipped_samples_are_a_fact() {
+        let (mut stage, mut out) = (stage(Codec::Flac), Outbox::default());
+        stage.push(block(spec(48_000, 2, Pace::Bulk), 10, 1.5), &mut out).unwrap();
+        stage.push(block(spec(48_000, 2, Pace::Bulk), 10, 1.0), &mut out).unwrap();
+        assert_eq!(out.facts, [Fact::SamplesClipped { samples: 20 }]);
+    }
+
+    #[test]
+    fn another_rate_or_another_channel_count_ends_the_stream() {
+        let first = spec(48_000, 2, Pace::Bulk);
+        for other in [spec(44_100, 2, Pace::Bulk), spec(48_000, 1, Pace::Bulk)] {
+            let (mut stage, mut out) = (stage(Codec::Flac), Outbox::default());
+            stage.push(PcmBlock::announce(first, 0), &mut out).unwrap();
+            let error = stage.push(block(other, 100_000, 0.0), &mut out).unwrap_err();
+            assert_eq!(error.code(), "format_changed");
+            assert_eq!(out.items.len(), 1, "nothing is emitted for a refused input");
+        }
+    }
+
+    #[test]
+    fn the_restart_point_is_the_first_input_with_samples_left() {
+        let spec = spec(48_000, 1, Pace::Live);
+        let (mut stage, mut out) = (stage(Codec::Wav), Outbox::default());
+        for (frames, expect) in [(0, (1, 1)), (4000, (1, 1)), (1000, (2, 2)), (0, (2, 2)), (4600, (5, 3))] {
+            stage.push(block(spec, frames, 0.0), &mut out).unwrap();
+            let restart = stage.restart();
+            assert_eq!((restart.input, restart.output), expect);
+        }
+    }
+
+    #[test]
+    fn opus_restarts_at_the_beginning_only() {
+        let (mut stage, mut out) = (stage(Codec::Opus), Outbox::default());
+        stage.push(block(spec(48_000, 1, Pace::Live), 10_000, 0.0), &mut out).unwrap();
+        assert_eq!(stage.restart(), Restart::default());
+    }
+}

@@ -12,7 +12,7 @@ fn config(codec: Codec, bits_per_sample: BitDepth) -> EncodeConfig {
 }
 
 fn any_config() -> impl Strategy<Value = EncodeConfig> {
-    let codec = prop_oneof![Just(Codec::Flac)];
+    let codec = prop_oneof![Just(Codec::Flac), Just(Codec::Opus), Just(Codec::Wav)];
     let bits = prop_oneof![Just(BitDepth::B16), Just(BitDepth::B24)];
     (codec, bits).prop_map(|(codec, bits)| config(codec, bits))
 }
@@ -83,7 +83,7 @@ proptest! {
 fn restart_points_survive_several_losses() {
     let spec = spec(48_000, 2, SampleDepth::F32, Pace::Live);
     let inputs = blocks(spec, &tone(spec, 60_000), &[7000]);
-    for codec in [Codec::Flac] {
+    for codec in [Codec::Flac, Codec::Wav] {
         let config = config(codec, BitDepth::B24);
         let whole = laws::run::<EncodeStage>(&config, &Assets::default(), &inputs).unwrap();
         let mut items = Vec::new();

@@ -3,7 +3,6 @@
 mod signal;
 
 use signal::{blocks, spec, tone};
-use std::path::Path;
 use std::process::{Command, Output};
 use treble_core::{Assets, Codec, Pace, PcmSpec, SampleDepth, laws};
 use treble_encode::{BitDepth, Compression, EncodeConfig, EncodeStage, FlacConfig};
@@ -35,16 +34,21 @@ fn encode(config: &EncodeConfig, spec: PcmSpec, planes: &[Vec<f32>]) -> Vec<u8> 
     items.iter().flat_map(|item| item.data.iter().copied()).collect()
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
 /// `planes`, which must lie on the grid of `bits`, as little-endian interleaved integers.
 fn integers(planes: &[Vec<f32>], bits: u32) -> Vec<u8> {
     let scale = (1_u32 << (bits - 1)) as f32;
     let frames = 0..planes[0].len();
     let samples = frames.flat_map(|frame| planes.iter().map(move |plane| plane[frame]));
     samples.flat_map(|sample| ((sample * scale) as i32).to_le_bytes()[..bits as usize / 8].to_vec()).collect()
+}
+
+/// The file in a folder that lives as long as it is held.
+fn written(name: &str, bytes: &[u8]) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
 }
 
 /// `flac -t` passes, and `flac -d` gives back the very integers.
@@ -56,25 +60,19 @@ fn check_flac(
     compression: Compression,
     frames: usize,
 ) {
-    let folder = tempfile::tempdir().unwrap();
-    let (file, raw) = (folder.path().join("a.flac"), folder.path().join("a.raw"));
     let spec = spec(hz, channels, depth, Pace::Bulk);
     let planes = tone(spec, frames);
     let config =
         EncodeConfig { bits_per_sample: bits, flac: FlacConfig { compression }, ..EncodeConfig::default() };
-    std::fs::write(&file, encode(&config, spec, &planes)).unwrap();
-    let Some(tested) = tool("flac", "flac", &["-t", "--silent", text(&file)]) else { return };
+    let (_folder, file) = written("a.flac", &encode(&config, spec, &planes));
+    let Some(tested) = tool("flac", "flac", &["-t", "--silent", &file]) else { return };
     succeeds(&tested);
-    let raw_args =
-        ["-d", "--silent", "--force-raw-format", "--endian=little", "--sign=signed", "-o", text(&raw)];
-    let decoded = tool("flac", "flac", &[&raw_args[..], &[text(&file)]].concat()).unwrap();
-    succeeds(&decoded);
+    let raw_args = ["-d", "--silent", "--force-raw-format", "--endian=little", "--sign=signed", "-c", &file];
+    let decoded = tool("flac", "flac", &raw_args).unwrap();
+    assert!(decoded.status.success());
     if depth != SampleDepth::F32 {
-        let got = std::fs::read(&raw).unwrap();
-        assert!(
-            got == integers(&planes, bits.bits().into()),
-            "flac decodes other samples: {spec:?} {frames}"
-        );
+        let expect = integers(&planes, bits.bits().into());
+        assert!(decoded.stdout == expect, "flac decodes other samples: {spec:?} {frames}");
     }
 }
 
@@ -95,5 +93,78 @@ fn flac_takes_every_rate_and_every_length() {
     }
     for frames in [0, 1, 2, 7, 15, 16, 17, 33, 4095, 4096, 4097] {
         check_flac(48_000, 2, SampleDepth::S24, BitDepth::B24, Compression::Default, frames);
+    }
+}
+
+/// What ffmpeg decodes the file to, as raw samples of `format`.
+fn ffmpeg(file: &str, format: &str) -> Option<Vec<u8>> {
+    let decoded = tool("ffmpeg", "ffmpeg", &["-v", "error", "-i", file, "-f", format, "-"])?;
+    let says = String::from_utf8_lossy(&decoded.stderr);
+    assert!(decoded.status.success() && says.is_empty(), "{says}");
+    Some(decoded.stdout)
+}
+
+/// ffprobe reads the format without a complaint.
+fn check_probe(file: &str, expect: &str) {
+    let entries = "stream=codec_name,sample_rate,channels";
+    let args = ["-v", "error", "-show_entries", entries, "-of", "csv=p=0", file];
+    if let Some(probed) = tool("ffprobe", "ffmpeg", &args) {
+        assert_eq!(succeeds(&probed).trim(), expect);
+    }
+}
+
+#[test]
+fn wav_decodes_to_the_same_integers() {
+    for (channels, bits, format) in [(1, 16, "s16le"), (2, 16, "s16le"), (2, 24, "s24le"), (6, 24, "s24le")] {
+        let depth = if bits == 16 { SampleDepth::S16 } else { SampleDepth::S24 };
+        let spec = spec(44_100, channels, depth, Pace::Live);
+        let planes = tone(spec, 50_001);
+        let bits_per_sample = BitDepth::try_from(bits).unwrap();
+        let config = EncodeConfig { codec: Codec::Wav, bits_per_sample, ..EncodeConfig::default() };
+        let (_folder, file) = written("a.wav", &encode(&config, spec, &planes));
+        check_probe(&file, &format!("pcm_{format},44100,{channels}"));
+        let Some(decoded) = ffmpeg(&file, format) else { return };
+        assert!(
+            decoded == integers(&planes, bits.into()),
+            "ffmpeg decodes other samples: {channels} × {bits} bit"
+        );
+    }
+}
+
+/// The signal-to-noise ratio of the decoded file against its source, in dB, sample by sample from the start:
+/// a delay of one frame that nobody compensated would bring it near 0 dB.
+fn snr_db(source: &[Vec<f32>], decoded: &[u8]) -> f64 {
+    let decoded = decoded.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+    let source = (0..source[0].len()).flat_map(|frame| source.iter().map(move |plane| plane[frame]));
+    let (signal, noise) = source.zip(decoded).fold((0.0, 0.0), |(signal, noise), (was, is)| {
+        (signal + f64::from(was).powi(2), noise + f64::from(was - is).powi(2))
+    });
+    10.0 * (signal / noise).log10()
+}
+
+#[test]
+fn opus_decodes_to_as_many_frames_in_step_with_the_source() {
+    let config = EncodeConfig { codec: Codec::Opus, ..EncodeConfig::default() };
+    for (channels, pace, frames) in [
+        (2, Pace::Bulk, 100_000),
+        (1, Pace::Live, 9_600),
+        (1, Pace::Bulk, 648),
+        (1, Pace::Live, 1),
+        (2, Pace::Bulk, 0),
+    ] {
+        let spec = spec(48_000, channels, SampleDepth::F32, pace);
+        let planes = tone(spec, frames);
+        let (_folder, file) = written("a.opus", &encode(&config, spec, &planes));
+        if let Some(info) = tool("opusinfo", "opus-tools", &[&file]) {
+            let says = succeeds(&info);
+            assert!(!says.contains("WARNING") && !says.contains("ERROR"), "{frames} frames: {says}");
+        }
+        check_probe(&file, &format!("opus,48000,{channels}"));
+        let Some(decoded) = ffmpeg(&file, "f32le") else { continue };
+        assert_eq!(decoded.len(), frames * channels as usize * 4, "{frames} frames");
+        if frames > 9_000 {
+            let db = snr_db(&planes, &decoded);
+            assert!(db > 15.0, "{db} dB over {frames} frames");
+        }
     }
 }
