@@ -92,6 +92,7 @@ start_daemon() {
     exec setsid "$@" 9>&-
   ) </dev/null >"$DIR/$name/console.log" 2>&1 &
   local pid=$!
+  disown "$pid"
   printf '%s %s\n' "$pid" "$(started_at "$pid" || echo gone)" >"$DIR/$name/pid"
 }
 

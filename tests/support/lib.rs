@@ -1,1 +1,2 @@
 //! Test support of Treble.
+pub mod broker;
