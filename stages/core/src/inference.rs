@@ -2,6 +2,7 @@
 //! carries windows of many streams to it in one batch.
 
 use crate::error::StageError;
+use std::collections::BTreeMap;
 
 /// One item of a batch: the model's input for one window of one channel, flattened in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,8 @@ pub struct ModelInfo {
     pub sha256: String,
     /// The device that runs it: `cpu`, `cuda` or `tensorrt`.
     pub device: String,
+    /// What the model says of itself: the stage that asks it knows the keys.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// A model that maps windows to windows, shared by all streams of a worker.
