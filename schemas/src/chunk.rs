@@ -255,6 +255,12 @@ impl AudioChunk {
     }
 }
 
+/// The CRC-32C (Castagnoli, RFC 3720) of what `crc` covers followed by `data`; 0 covers nothing.
+#[must_use]
+pub fn crc32c_append(crc: u32, data: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc, data)
+}
+
 fn known_kind(kind: i32) -> Result<ChunkKind, ChunkError> {
     match ChunkKind::try_from(kind) {
         Ok(ChunkKind::Unspecified) | Err(_) => Err(ChunkError::UnknownKind { kind }),

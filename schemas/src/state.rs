@@ -4,7 +4,7 @@
 //! is the tombstone of a finished stream. The view is the generated message itself, checked on the way in:
 //! what passes [`StreamState::from_wire`] can be acted upon without further checks.
 
-use crate::proto::StreamState;
+pub use crate::proto::{OperatorState, StreamState};
 use bytes::Bytes;
 use prost::Message;
 use thiserror::Error;
@@ -99,7 +99,6 @@ impl StreamState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::OperatorState;
     use proptest::prelude::*;
 
     fn state() -> StreamState {
