@@ -110,11 +110,11 @@ impl Stream {
     fn gather(&mut self, block: &PcmBlock, skip: usize) -> u64 {
         let mut quantiser = Quantiser::new(block.spec().depth, self.bits);
         let start = self.restart.frames_emitted + (self.pending.len() / self.channels()) as u64;
-        self.pending.reserve((block.frames() - skip) * self.channels());
-        for (index, frame) in (start..).zip(skip..block.frames()) {
-            for (channel, plane) in block.planes().iter().enumerate() {
-                self.pending.push(quantiser.quantise(plane[frame], channel, index));
-            }
+        let (channels, filled) = (self.channels(), self.pending.len());
+        self.pending.resize(filled + (block.frames() - skip) * channels, 0);
+        for (channel, plane) in block.planes().iter().enumerate() {
+            let slots = self.pending[filled..].iter_mut().skip(channel).step_by(channels);
+            quantiser.plane(&plane[skip..], channel, start, slots);
         }
         quantiser.clipped
     }

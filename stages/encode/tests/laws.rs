@@ -1,5 +1,7 @@
 //! The laws of `treble_core::laws`, over every format, depth and pace.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
 mod signal;
 
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! The files, judged by tools that are not ours.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
 mod signal;
 
 use signal::{blocks, spec, tone};
@@ -7,6 +9,7 @@ use std::process::{Command, Output};
 use treble_core::{Assets, Codec, Pace, PcmSpec, SampleDepth, laws};
 use treble_encode::{BitDepth, Compression, EncodeConfig, EncodeStage, FlacConfig};
 
+#[expect(clippy::print_stdout, reason = "a skipped check must be seen")]
 /// Runs `tool`, or says that it is absent: a failure where `TREBLE_REQUIRE_TOOLS=1`, otherwise a skip.
 fn tool(name: &str, package: &str, args: &[&str]) -> Option<Output> {
     match Command::new(name).args(args).output() {
