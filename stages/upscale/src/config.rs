@@ -23,7 +23,8 @@ pub struct UpscaleConfig {
     pub mode: Mode,
     /// The rate of the output, in Hz, 1..=768,000. In mode `ai` it must be the model's output rate.
     pub output_rate_hz: SampleRate,
-    /// The ONNX file that the engine loads in mode `ai`; none: the model that Treble ships.
+    /// The ONNX file that the engine opens in mode `ai`; none: the model that Treble ships. The stage itself
+    /// reads no file.
     pub model: Option<PathBuf>,
     /// Whether the source's band is measured. Where it is not, the band is taken to end at the source's
     /// Nyquist frequency.
@@ -41,5 +42,56 @@ impl Default for UpscaleConfig {
             detection: true,
             full_band_hz: 20_000,
         }
+    }
+}
+
+/// Where a model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// CUDA where the library and the machine have it, else the CPU: the engine says which, and why.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA GPU through CUDA; an error where there is none.
+    Cuda,
+    /// An NVIDIA GPU through TensorRT, what it cannot run through CUDA; an error where there is none.
+    TensorRt,
+}
+
+impl Device {
+    /// The name in configuration, events and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+        }
+    }
+}
+
+/// The engine's configuration, key `engine`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineConfig {
+    /// The ONNX Runtime library, 1.24 or newer (`libonnxruntime.so.*`); its provider libraries lie beside it.
+    pub library: Option<PathBuf>,
+    /// Where the model runs.
+    pub device: Device,
+    /// Windows in one run of the model; short batches are padded to it, so that a result never depends on
+    /// who shared the batch. 0: 1 on the CPU, where batching gains nothing, 16 on a GPU.
+    pub max_batch: u32,
+    /// How long, in milliseconds, a batch that is not full waits for a further request.
+    pub max_delay_ms: u32,
+    /// Threads that one run of the model may use on the CPU; 0: one for each core.
+    pub threads: u32,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { library: None, device: Device::Auto, max_batch: 0, max_delay_ms: 2, threads: 1 }
     }
 }

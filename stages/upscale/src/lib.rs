@@ -11,10 +11,14 @@
 mod checkpoint;
 pub mod config;
 mod cut;
+pub mod engine;
 mod inputs;
+pub mod model;
 pub mod rate;
 pub mod stage;
 mod stream;
 
-pub use config::{Mode, UpscaleConfig};
+pub use config::{Device, EngineConfig, Mode, UpscaleConfig};
+pub use engine::{EngineError, OrtEngine};
+pub use model::{ModelError, ModelSpec};
 pub use stage::UpscaleStage;
