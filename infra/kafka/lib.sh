@@ -65,13 +65,15 @@ find_java() {
 
 # --- processes: NAME is node-1 … node-3 or registry -------------------------------------------------------------------
 
-# When the process was started, in clock ticks since boot: tells a process from a later one with the same id.
+# When the process was started, in clock ticks since boot: tells a process from a later one with the same id. A zombie is
+# gone once its last thread is: after SIGKILL the main thread can end before those that still hold the sockets.
 started_at() {
-  local stat
+  local stat threads
   stat="$(cat "/proc/$1/stat" 2>/dev/null)" || return 1
-  # The second field is a name in brackets and may hold spaces; a zombie is as good as gone.
+  # The second field is a name in brackets and may hold spaces.
   read -ra stat <<<"${stat##*) }"
-  [[ "${stat[0]}" != Z ]] && printf '%s\n' "${stat[19]}"
+  threads=("/proc/$1/task"/*)
+  [[ "${stat[0]}" != Z || ${#threads[@]} -gt 1 ]] && printf '%s\n' "${stat[19]}"
 }
 
 # pid_of NAME: prints the process id if that very process runs; a stale file counts as not running.

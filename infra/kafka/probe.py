@@ -6,6 +6,7 @@ probe.py cluster-id                a new random cluster id
 probe.py broker HOST:PORT N        0 if that broker knows N live brokers (Kafka's DescribeCluster)
 probe.py member HOST:PORT ID       0 if that broker knows broker ID as live
 probe.py registry URL              0 if the registry is ready and lists its subjects
+probe.py http URL                  0 if it answers with a status of success
 
 Exit code 1 with the reason on standard error when the answer is no.
 """
@@ -129,6 +130,8 @@ def main(arguments):
             ask_member(address, int(broker))
         case ["registry", url]:
             ask_registry(url)
+        case ["http", url]:
+            get(url)
         case _:
             sys.exit(__doc__)
 
