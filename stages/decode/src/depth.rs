@@ -2,6 +2,7 @@
 
 use symphonia::core::audio::GenericAudioBufferRef;
 use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::codecs::audio::well_known::CODEC_ID_ALAC;
 use treble_core::SampleDepth;
 
 /// The depth of what a decoder with `params` writes into buffers like `buffer`.
@@ -13,13 +14,19 @@ pub(crate) fn depth_of(buffer: &GenericAudioBufferRef<'_>, params: &AudioCodecPa
     match buffer {
         Buffer::U8(_) | Buffer::S8(_) | Buffer::U16(_) | Buffer::S16(_) => SampleDepth::S16,
         Buffer::U24(_) | Buffer::S24(_) => SampleDepth::S24,
-        Buffer::U32(_) | Buffer::S32(_) => match params.bits_per_sample {
+        Buffer::U32(_) | Buffer::S32(_) => match params.bits_per_sample.or_else(|| alac_bits(params)) {
             Some(1..=16) => SampleDepth::S16,
             Some(17..=24) => SampleDepth::S24,
             _ => SampleDepth::F32,
         },
         Buffer::F32(_) | Buffer::F64(_) => SampleDepth::F32,
     }
+}
+
+/// The bits of an ALAC sample, out of its magic cookie (`bitDepth` of `ALACSpecificConfig`).
+fn alac_bits(params: &AudioCodecParameters) -> Option<u32> {
+    let cookie = params.extra_data.as_ref().filter(|_| params.codec == CODEC_ID_ALAC)?;
+    cookie.get(5).copied().map(u32::from)
 }
 
 /// Whether every sample is what `depth` claims. A damaged FLAC frame may state more bits than its stream.

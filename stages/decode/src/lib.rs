@@ -21,12 +21,16 @@ mod assemble;
 mod config;
 mod depth;
 mod limits;
+mod matroska;
+mod mp4;
+mod opus;
 mod raw;
 mod reader;
 mod source;
 mod spool;
 mod stage;
 mod trim;
+mod wav;
 
 pub use config::DecodeConfig;
 pub use limits::Limits;

@@ -3,19 +3,20 @@
 use crate::assemble::Assembler;
 use crate::depth::{depth_of, holds};
 use crate::limits::Limits;
+use crate::opus;
 use crate::raw::{PACKET_FRAMES, RawForm, RawPackets};
 use crate::source::ByteSource;
-use crate::spool::{self, Input};
+use crate::spool::{self, Input, Promise};
 use crate::trim::Trim;
-use std::io::{Cursor, ErrorKind};
+use std::io::{self, Cursor, ErrorKind};
 use std::sync::OnceLock;
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatId, FormatOptions, FormatReader, Track, TrackType, well_known};
-use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::formats::{FormatId, FormatInfo, FormatOptions, FormatReader, TrackType, well_known};
+use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions, ReadBytes};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, Timestamp};
@@ -23,6 +24,9 @@ use treble_core::{Fact, Pace, PcmSpec, SampleDepth, StageError};
 
 /// Errors in a row from a demuxer that are skipped before the stream is given up.
 const DEMUX_ERRORS_MAX: u32 = 16;
+
+/// The longest hole in a time line that is believed and filled.
+const HOLE_SECONDS_MAX: u64 = 10;
 
 /// Frames of silence that stand in for one lost packet at most: the longest FLAC block.
 const LOST_FRAMES_MAX: u64 = 65_535;
@@ -80,9 +84,9 @@ pub(crate) fn read_container(
     limits: Limits,
     pace: Pace,
 ) -> Result<(), StageError> {
-    let media: Box<dyn MediaSource> = match spool::open(source, limits.spool_bytes)? {
-        Input::Live(source) => Box::new(source),
-        Input::Whole(bytes) => Box::new(Cursor::new(bytes)),
+    let (media, file, promise): (Box<dyn MediaSource>, _, _) = match spool::open(source, &limits)? {
+        Input::Live(source, promise) => (Box::new(source), None, promise),
+        Input::Whole(file) => (Box::new(Cursor::new(file.clone())), Some(file), Promise::None),
     };
     let stream = MediaSourceStream::new(media, MediaSourceStreamOptions::default());
     let mut hint = Hint::new();
@@ -91,8 +95,34 @@ pub(crate) fn read_container(
     let mut format = symphonia::default::get_probe()
         .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(|error| session.unreadable(error))?;
-    while session.read_tracks(&mut *format)? {}
+    // The prober skips what it does not know. A WAV header somewhere inside of another file is not a WAV file.
+    let misplaced = [
+        well_known::FORMAT_ID_WAVE,
+        well_known::FORMAT_ID_AIFF,
+        well_known::FORMAT_ID_CAF,
+        well_known::FORMAT_ID_ISOMP4,
+    ]
+    .contains(&format.format_info().format)
+        && promise == Promise::Search;
+    if misplaced {
+        return Err(not_audio());
+    }
+    let end = loop {
+        if let Some(end) = session.read_tracks(&mut *format, file.as_deref())? {
+            break end;
+        }
+    };
+    session.judge(end, promise, format)?;
     session.finish()
+}
+
+/// How a demuxer came to its end.
+struct End {
+    container: FormatId,
+    /// What the container promised, before trimming.
+    expected_frames: Option<u64>,
+    /// Whether the demuxer wanted more bytes.
+    early: bool,
 }
 
 /// What is known of the track that is read.
@@ -101,6 +131,12 @@ struct Reading {
     container: FormatId,
     expected_frames: Option<u64>,
     decoder: Box<dyn AudioDecoder>,
+}
+
+impl Reading {
+    fn end(&self, early: bool) -> End {
+        End { container: self.container, expected_frames: self.expected_frames, early }
+    }
 }
 
 /// The state of one stream's reading.
@@ -115,6 +151,10 @@ struct Session {
     heard: bool,
     /// Packets that were lost.
     losses: u64,
+    /// The sample number of the first packet, where packets are numbered by the sample.
+    origin: Option<u64>,
+    /// Factor that the stream asks for.
+    gain: f32,
     /// Short name of the codec.
     codec: &'static str,
     scratch: Vec<Vec<f32>>,
@@ -134,6 +174,8 @@ impl Session {
             params: AudioCodecParameters::new(),
             heard: false,
             losses: 0,
+            origin: None,
+            gain: 1.0,
             codec: "",
             scratch: Vec::new(),
             decoded_frames: 0,
@@ -141,22 +183,27 @@ impl Session {
         }
     }
 
-    /// Reads until the stream ends (`false`) or its tracks are replaced by others (`true`), as in chained Ogg.
-    fn read_tracks(&mut self, format: &mut dyn FormatReader) -> Result<bool, StageError> {
-        let mut reading = self.open_track(format)?;
+    /// Reads until the stream ends, or its tracks are replaced by others (`None`), as in chained Ogg.
+    fn read_tracks(
+        &mut self,
+        format: &mut dyn FormatReader,
+        file: Option<&[u8]>,
+    ) -> Result<Option<End>, StageError> {
+        let mut reading = self.open_track(format, file)?;
         self.announce(&*reading.decoder)?;
         let mut errors = 0;
         loop {
             match format.next_packet() {
                 Ok(Some(packet)) if packet.track_id == reading.track_id => {
                     errors = 0;
+                    self.catch_up(&reading, packet.pts)?;
                     self.decode(&mut *reading.decoder, &packet)?;
                 }
                 Ok(Some(_)) => {}
-                Ok(None) => return self.ended(&reading, false).map(|()| false),
-                Err(Error::ResetRequired) => return Ok(true),
+                Ok(None) => return Ok(Some(reading.end(false))),
+                Err(Error::ResetRequired) => return Ok(None),
                 Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
-                    return self.ended(&reading, true).map(|()| false);
+                    return Ok(Some(reading.end(true)));
                 }
                 Err(Error::DecodeError(reason)) if errors < DEMUX_ERRORS_MAX => {
                     errors += 1;
@@ -167,20 +214,33 @@ impl Session {
         }
     }
 
-    fn open_track(&mut self, format: &dyn FormatReader) -> Result<Reading, StageError> {
-        let track = format.default_track(TrackType::Audio).ok_or_else(|| StageError::Unsupported {
-            detail: format!("{} without an audio track of a known codec", format.format_info().short_name),
-        })?;
-        let params = track.codec_params.as_ref().and_then(|params| params.audio()).ok_or_else(|| {
-            StageError::Unsupported { detail: format!("{} track", format.format_info().short_name) }
-        })?;
-        let decoder = self.decoder(params)?;
-        Ok(Reading {
-            track_id: track.id,
-            container: format.format_info().format,
-            expected_frames: expected_frames(track),
-            decoder,
-        })
+    fn open_track(&mut self, format: &dyn FormatReader, file: Option<&[u8]>) -> Result<Reading, StageError> {
+        let FormatInfo { format: container, short_name, .. } = *format.format_info();
+        let unsupported = |what: &str| StageError::Unsupported { detail: format!("{short_name} {what}") };
+        let track = format
+            .default_track(TrackType::Audio)
+            .ok_or_else(|| unsupported("without an audio track of a known codec"))?;
+        let params = track.codec_params.as_ref().and_then(|params| params.audio());
+        let mut params = params.ok_or_else(|| unsupported("without an audio track"))?.clone();
+        let head = opus::take_head(&mut params);
+        self.trim = Trim::of(container, track, file, head);
+        self.gain = head.map_or(1.0, |head| head.gain);
+        let decoder = self.decoder(&params)?;
+        Ok(Reading { track_id: track.id, container, expected_frames: track.num_frames, decoder })
+    }
+
+    /// Fills a hole in the time line, where packets are numbered by the sample: FLAC whose frames were damaged.
+    fn catch_up(&mut self, reading: &Reading, start: Timestamp) -> Result<(), StageError> {
+        if reading.container != well_known::FORMAT_ID_FLAC {
+            return Ok(());
+        }
+        let start = u64::try_from(start.get()).unwrap_or(0);
+        let origin = *self.origin.get_or_insert(start);
+        let Some(hole) = start.checked_sub(origin + self.decoded_frames).filter(|hole| *hole > 0) else {
+            return Ok(());
+        };
+        let believable = self.assembler.spec().map_or(0, |spec| HOLE_SECONDS_MAX * u64::from(spec.rate.hz()));
+        self.lost(if hole <= believable { hole } else { 0 }, "frames are missing")
     }
 
     fn decoder(&mut self, params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, StageError> {
@@ -221,8 +281,11 @@ impl Session {
     }
 
     fn decode(&mut self, decoder: &mut dyn AudioDecoder, packet: &Packet) -> Result<(), StageError> {
+        if opus::is_repeated_header(self.params.codec, &packet.data) {
+            return Ok(());
+        }
         self.packet_bytes += packet.data.len() as u64;
-        let lost = packet.dur.get();
+        let lost = packet.dur.get().min(LOST_FRAMES_MAX);
         match decoder.decode(packet) {
             Ok(buffer) if buffer.frames() == 0 => return Ok(()),
             Ok(buffer) => buffer.copy_to_vecs_planar(&mut self.scratch),
@@ -238,8 +301,12 @@ impl Session {
             return self.lost(lost, "samples deeper than the stream says");
         }
         self.heard = true;
-        self.account(buffer.frames() as u64)?;
-        let kept = self.trim.next(buffer.frames());
+        let frames = buffer.frames();
+        self.account(frames as u64)?;
+        if self.gain != 1.0 {
+            self.scratch.iter_mut().flatten().for_each(|sample| *sample *= self.gain);
+        }
+        let kept = self.trim.next(frames);
         self.assembler.append(&self.scratch, kept);
         Ok(())
     }
@@ -250,7 +317,6 @@ impl Session {
         self.announce_unheard()?;
         self.assembler.mark_gap();
         self.losses += 1;
-        let frames = frames.min(LOST_FRAMES_MAX);
         self.account(frames)?;
         let kept = self.trim.next(usize::try_from(frames).unwrap_or(usize::MAX));
         self.assembler.append_silence(kept.len() as u64);
@@ -266,17 +332,33 @@ impl Session {
         self.limits.check_expansion(bytes, self.packet_bytes)
     }
 
-    /// Judges the end of the stream: `early` where the demuxer wanted more.
-    fn ended(&self, reading: &Reading, early: bool) -> Result<(), StageError> {
+    /// Judges the end of the stream.
+    ///
+    /// MP3 and ADTS have no end of their own, and players of Ogg are asked to bear with streams whose last page
+    /// is missing (RFC 7845, section 4).
+    fn judge(
+        &self,
+        end: End,
+        promise: Promise,
+        format: Box<dyn FormatReader + '_>,
+    ) -> Result<(), StageError> {
         let open_ended = [well_known::FORMAT_ID_MP3, well_known::FORMAT_ID_ADTS, well_known::FORMAT_ID_OGG];
-        match reading.expected_frames {
-            _ if open_ended.contains(&reading.container) => Ok(()),
+        if promise == Promise::OpenEnded || open_ended.contains(&end.container) {
+            return Ok(());
+        }
+        if let Promise::Bytes(promised) = promise {
+            let mut rest = format.into_inner();
+            io::copy(&mut rest, &mut io::sink()).map_err(|error| self.corrupt(&error))?;
+            if rest.pos() < promised {
+                return Err(self.truncated(format!("the container promises {promised} bytes")));
+            }
+            return Ok(());
+        }
+        match end.expected_frames {
             Some(expected) if self.decoded_frames < expected => {
                 Err(self.truncated(format!("the container promises {expected} frames")))
             }
-            None if early && reading.container != well_known::FORMAT_ID_WAVE => {
-                Err(self.truncated("the container is not complete".to_owned()))
-            }
+            None if end.early => Err(self.truncated("the container is not complete".to_owned())),
             _ => Ok(()),
         }
     }
@@ -301,19 +383,16 @@ impl Session {
     /// The stage's word for an error of Symphonia that no packet can be skipped for.
     fn unreadable(&self, error: Error) -> StageError {
         match error {
-            Error::Unsupported(what) if what.starts_with("core (probe)") => {
-                StageError::NotAudio { detail: "no reader knows these bytes".to_owned() }
-            }
+            Error::Unsupported(what) if what.starts_with("core (probe)") => not_audio(),
             Error::Unsupported(what) => StageError::Unsupported { detail: what.to_owned() },
             Error::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                self.truncated("the stream ends within its header".to_owned())
+                self.truncated("the stream ends before its first packet".to_owned())
             }
             other => self.corrupt(&other),
         }
     }
 }
 
-/// How many frames the container promises before trimming, where its promise can be trusted.
-fn expected_frames(track: &Track) -> Option<u64> {
-    track.num_frames
+fn not_audio() -> StageError {
+    StageError::NotAudio { detail: "no reader knows these bytes".to_owned() }
 }

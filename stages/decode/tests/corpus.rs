@@ -1,0 +1,184 @@
+//! The corpus of encoded files in the wild, where it is present beside the checkout: nothing panics, what FFmpeg
+//! plays without complaint has the rate, channels and frames that FFmpeg found, lossless files have its very
+//! samples, and the MP3 vectors are within the tolerance of ISO/IEC 11172-4.
+//!
+//! Files that differ are listed in `corpus-exceptions.tsv` with the reason; an entry that no longer differs
+//! fails the test.
+
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use symphonia::core::checksum::Md5;
+use symphonia::core::io::Monitor;
+use treble_core::{Assets, EncodedChunk, PcmBlock, SampleDepth, StageError, laws};
+use treble_decode::{DecodeConfig, DecodeStage};
+
+/// One row of the manifest.
+struct Row {
+    path: String,
+    expected: String,
+    container: String,
+    codec: String,
+    rate: Option<u32>,
+    channels: Option<usize>,
+    frames: u64,
+    s16_md5_12: String,
+}
+
+/// Frames of an AAC packet.
+const AAC_FRAMES: u64 = 1_024;
+
+/// Decoded bytes of any file of the corpus at most: the largest is 6 MB of FLAC.
+const DECODED_BYTES_MAX: usize = 64 << 20;
+
+fn corpus() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/audio/formats");
+    if root.join("MANIFEST.tsv").is_file() {
+        return Some(root);
+    }
+    println!("skipped: no corpus at {}", root.display());
+    None
+}
+
+fn manifest(root: &Path) -> Vec<Row> {
+    let text = fs::read_to_string(root.join("MANIFEST.tsv")).unwrap();
+    let rows = text.lines().skip(1).map(|line| line.split('\t').collect::<Vec<_>>());
+    rows.map(|fields| Row {
+        path: fields[0].to_owned(),
+        expected: fields[5].to_owned(),
+        container: fields[6].to_owned(),
+        codec: fields[7].to_owned(),
+        rate: fields[8].parse().ok(),
+        channels: fields[9].parse().ok(),
+        frames: fields[12].parse().unwrap_or(0),
+        s16_md5_12: fields[14].to_owned(),
+    })
+    .collect()
+}
+
+/// The whole stream of a file, in pieces of 4 KiB.
+fn decode(path: &Path) -> Result<Vec<PcmBlock>, StageError> {
+    let bytes = Bytes::from(fs::read(path).unwrap());
+    let pieces = bytes.chunks(4_096).map(|piece| bytes.slice_ref(piece));
+    let start = std::iter::once(Bytes::new());
+    let inputs: Vec<_> =
+        start.chain(pieces).map(|data| EncodedChunk { data, ..EncodedChunk::default() }).collect();
+    laws::run::<DecodeStage>(&DecodeConfig::default(), &Assets::default(), &inputs)
+}
+
+fn frames(blocks: &[PcmBlock]) -> u64 {
+    blocks.iter().map(|block| block.frames() as u64).sum()
+}
+
+/// How the outcome differs from the row, if it does.
+fn difference(row: &Row, outcome: &Result<Vec<PcmBlock>, StageError>) -> Option<String> {
+    let blocks = match outcome {
+        Ok(blocks) => blocks,
+        Err(error) => return Some(error.to_string()),
+    };
+    let spec = blocks[0].spec();
+    let found = (Some(spec.rate.hz()), Some(spec.channels.count()), frames(blocks));
+    // FFmpeg 5.1 drops the priming of AAC in MP4, as we do, but keeps the padding in its last packet.
+    let padding = if row.codec == "aac" && row.container.contains("mp4") { AAC_FRAMES - 1 } else { 0 };
+    let alike = (row.rate, row.channels) == (found.0, found.1);
+    if !alike || !(found.2..=found.2 + padding).contains(&row.frames) {
+        return Some(format!("{found:?} for {:?}", (row.rate, row.channels, row.frames)));
+    }
+    let exact = spec.depth == SampleDepth::S16;
+    (exact && md5_of_s16(blocks) != row.s16_md5_12).then(|| "other samples".to_owned())
+}
+
+fn md5_of_s16(blocks: &[PcmBlock]) -> String {
+    let mut md5 = Md5::default();
+    for block in blocks {
+        for frame in 0..block.frames() {
+            for plane in block.planes() {
+                md5.process_buf_bytes(&((plane[frame] * 32_768.0) as i16).to_le_bytes());
+            }
+        }
+    }
+    md5.md5()[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn exceptions() -> BTreeMap<String, String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus-exceptions.tsv");
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines
+        .map(|line| line.split_once('\t').expect("path, tab, reason"))
+        .map(|(p, r)| (p.into(), r.into()))
+        .collect()
+}
+
+/// A difference must be an exception, and an exception a difference.
+fn settle(
+    path: &str,
+    difference: Option<String>,
+    exceptions: &mut BTreeMap<String, String>,
+    faults: &mut Vec<String>,
+) {
+    match (difference, exceptions.remove(path)) {
+        (Some(difference), None) => faults.push(format!("{path}: {difference}")),
+        (None, Some(reason)) => faults.push(format!("{path}: no longer an exception: {reason}")),
+        (None, None) | (Some(_), Some(_)) => {}
+    }
+}
+
+#[test]
+fn every_file_is_played_as_expected_or_refused_with_a_typed_error() {
+    let Some(root) = corpus() else { return };
+    let mut exceptions = exceptions();
+    let mut faults = Vec::new();
+    for row in manifest(&root) {
+        if row.expected == "reference-pcm" {
+            settle(&row.path, beyond_tolerance(&root.join(&row.path)), &mut exceptions, &mut faults);
+            continue;
+        }
+        let outcome = decode(&root.join(&row.path));
+        if let Err(StageError::Panicked { detail }) = &outcome {
+            faults.push(format!("{}: panicked: {detail}", row.path));
+        }
+        let bytes: usize =
+            outcome.iter().flatten().flat_map(PcmBlock::planes).map(|plane| 4 * plane.len()).sum();
+        if bytes > DECODED_BYTES_MAX {
+            faults.push(format!("{}: {bytes} bytes decoded", row.path));
+        }
+        if row.expected == "ok" {
+            settle(&row.path, difference(&row, &outcome), &mut exceptions, &mut faults);
+        }
+    }
+    faults.extend(exceptions.keys().map(|path| format!("{path}: an exception for no file")));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// How a vector differs from its reference PCM beyond the tolerance of ISO/IEC 11172-4, if it does.
+fn beyond_tolerance(reference: &Path) -> Option<String> {
+    let blocks = match decode(&reference.with_extension("bit")) {
+        Ok(blocks) => blocks,
+        Err(error) => return Some(error.to_string()),
+    };
+    let reference = fs::read(reference).unwrap();
+    let reference: Vec<_> =
+        reference.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+    // The reference is rounded to 16 bits, so ours is too: rounding alone would use up the tolerance.
+    let ours: Vec<_> = blocks
+        .iter()
+        .flat_map(|block| (0..block.frames()).flat_map(|i| block.planes().iter().map(move |plane| plane[i])))
+        .map(|sample| (sample * 32_768.0).round() as i16)
+        .collect();
+    // The reference decoder left the first frame out where that wants bits of a frame before it, and so began
+    // the second without what the first leaves behind.
+    let mpeg_frame = 1_152 * blocks[0].spec().channels.count();
+    let start = match ours.len().checked_sub(reference.len()) {
+        Some(0) => 0,
+        Some(surplus) if surplus == mpeg_frame => mpeg_frame,
+        _ => return Some(format!("{} samples for {}", ours.len(), reference.len())),
+    };
+    let pairs = ours.iter().skip(2 * start).zip(reference.iter().skip(start));
+    let differences: Vec<_> = pairs.map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
+    // In units of 2^-15 of full scale.
+    let rms = (differences.iter().map(|d| d * d).sum::<f64>() / differences.len().max(1) as f64).sqrt();
+    let max = differences.iter().fold(0.0_f64, |max, d| max.max(d.abs()));
+    (rms >= 1.0 / 12_f64.sqrt() || max > 2.0).then(|| format!("RMS {rms}, largest {max}, in 16-bit steps"))
+}
