@@ -1,0 +1,63 @@
+"""`python -m train FOLDER --out OUT`: from a folder of audio to `treble.onnx` and what the model card needs."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from envelope.constants import LAYOUTS
+
+from . import loop, prepare
+from .config import Recipe
+from .export import build_net, write_onnx
+from .manifest import read_folder
+
+VERSION = "1.0.0"
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Flags: the recipe's fields, the data, and which sources to hold back."""
+    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    parser.add_argument("folder", type=Path, help="audio, with a MANIFEST.tsv or one sub-folder per source")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint, ONNX file and history; resumed if it holds a checkpoint")
+    parser.add_argument("--cache", type=Path, help="band levels of the recordings (default: OUT/cache); may be shared by runs")
+    parser.add_argument("--hold-back", default="", metavar="SOURCE,...", help="sources never learnt from, judged instead")
+    parser.add_argument("--everything", action="store_true", help="learn from the validation clips too (for the shipped model)")
+    parser.add_argument("--no-variants", action="store_true", help="skip speed, room and codec variants")
+    for setting in fields(Recipe):
+        choices = sorted(LAYOUTS) if setting.name == "variant" else None
+        kind = type(setting.default)
+        parser.add_argument(f"--{setting.name.replace('_', '-')}", type=kind, default=setting.default, choices=choices)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> Path:
+    """Prepare, train, export; the ONNX file's path."""
+    flags = parse(arguments)
+    recipe = Recipe(**{setting.name: getattr(flags, setting.name) for setting in fields(Recipe)})
+    flags.out.mkdir(parents=True, exist_ok=True)
+    cache = flags.cache or flags.out / "cache"
+    clips = prepare.build(read_folder(flags.folder), cache, recipe.seed, not flags.no_variants)
+    held_back = {name for name in flags.hold_back.split(",") if name}
+    unknown = held_back - {clip.source for clip in clips}
+    if unknown:
+        raise SystemExit(f"--hold-back names no source of {flags.folder}: {', '.join(sorted(unknown))}")
+    sets = loop.split(clips, held_back, flags.everything)
+    state = loop.train(recipe, sets, cache, flags.out)
+    path = flags.out / f"{recipe.layout.name}.onnx"
+    write_onnx(build_net(recipe, state.best_weights), recipe.variant, VERSION, path)
+    summary = {
+        "recipe": asdict(recipe),
+        "held_back": sorted(held_back),
+        "everything": flags.everything,
+        "best_epoch": state.best_epoch,
+        "history": state.history,
+    }
+    (flags.out / "history.json").write_text(json.dumps(summary, indent=1))
+    sys.stderr.write(f"wrote {path} (weights of epoch {state.best_epoch})\n")
+    return path
+
+
+if __name__ == "__main__":
+    main()

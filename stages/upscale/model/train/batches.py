@@ -1,0 +1,70 @@
+"""Batches of segments from the cache: sources are drawn by the square root of their length, so that none drowns the rest."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from envelope.constants import FEATURE_EPS
+
+from .augment import Levels
+from .prepare import Clip, tables
+
+DOMAIN_SHARE = {"speech": 0.55, "music": 0.3, "ambience": 0.15}
+SILENCE_LEVEL = -7.2
+"""Frames whose loudest band lies below this log10 power hold nothing but quantisation."""
+
+
+class Segments:
+    """Draws segments of consecutive frames from a set of clips."""
+
+    def __init__(self, folder: Path, clips: Iterable[Clip], frames: int) -> None:
+        self.tables = tables(folder)
+        self.clips = list(clips)
+        self.frames = frames
+        if not self.clips:
+            raise ValueError("no clips to draw from: the split or the held-back sources leave nothing")
+        self.chances = self._chances()
+
+    def _chances(self) -> np.ndarray:
+        """Probability of each clip `[clips]`."""
+        frames: defaultdict[str, int] = defaultdict(int)
+        for clip in self.clips:
+            frames[clip.source] += clip.frames
+        domains = {clip.source: clip.domain for clip in self.clips}
+        roots: defaultdict[str, float] = defaultdict(float)
+        for source, count in frames.items():
+            roots[domains[source]] += count**0.5
+        chance = [
+            DOMAIN_SHARE[clip.domain] * frames[clip.source] ** 0.5 / roots[clip.domain] * clip.frames / frames[clip.source]
+            for clip in self.clips
+        ]
+        return np.array(chance) / sum(chance)
+
+    def draw(self, count: int, generator: np.random.Generator) -> Levels:
+        """A batch of random segments."""
+        picks = generator.choice(len(self.clips), count, p=self.chances)
+        starts = []
+        for pick in picks:
+            spare = self.clips[pick].frames - self.frames
+            starts.append(int(generator.integers(min(spare, 0) - 19, max(spare, 0) + 20)))
+        return self.gather(picks, np.array(starts))
+
+    def gather(self, picks: np.ndarray, starts: np.ndarray) -> Levels:
+        """Segments of clips `[batch]` from frame offsets `[batch]`, which may reach beyond the clip: silence is there."""
+        clips = [self.clips[pick] for pick in picks]
+        offset = starts[:, None] + np.arange(self.frames)[None, :]
+        lengths = np.array([clip.frames for clip in clips])[:, None]
+        inside = (offset >= 0) & (offset < lengths)
+        rows = np.array([clip.start for clip in clips])[:, None] + np.clip(offset, 0, lengths - 1)
+        silence = np.float32(np.log10(FEATURE_EPS))
+        levels = [np.where(inside[:, :, None], table[rows].astype(np.float32), silence) for table in self.tables]
+        audible = levels[1].max(axis=2) > SILENCE_LEVEL
+        return Levels(
+            *(torch.from_numpy(level) for level in levels),
+            codec_cutoff=torch.tensor([clip.codec_cutoff for clip in clips]),
+            rolloff_bin=torch.tensor([clip.rolloff_bin for clip in clips]),
+            weight=torch.from_numpy((inside & audible).astype(np.float32)),
+        )

@@ -1,0 +1,38 @@
+"""The recipe's settings. The defaults are those of the shipped model."""
+
+from dataclasses import dataclass
+
+from envelope.constants import LAYOUTS, Layout
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a run depends on besides the data."""
+
+    variant: str = "quality"
+    seed: int = 1
+    epochs: int = 12
+    steps: int = 200
+    """Batches per epoch (an epoch is a unit of progress, not a pass over the data)."""
+    batch: int = 16
+    core: int = 96
+    """Frames of each segment that the loss sees; the context comes on top."""
+    channels: int = 96
+    blocks: int = 6
+    expansion: int = 2
+    dropout: float = 0.1
+    rate: float = 2e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 100
+    average: float = 0.998
+    """Decay of the weights' running average, which is what is judged and shipped."""
+    geometric_share: float = 0.5
+    mix_weight: float = 0.5
+    patience: int = 8
+    """Epochs without a better held-back figure until the run ends; only where sources are held back."""
+    threads: int = 2
+
+    @property
+    def layout(self) -> Layout:
+        """Context and core of the variant."""
+        return LAYOUTS[self.variant]
