@@ -1,0 +1,229 @@
+//! Values with their origins: what the sources say, laid over each other.
+
+use super::fault::Fault;
+use super::keys;
+use super::origin::Origin;
+use std::collections::BTreeMap;
+use toml::{Table, Value};
+
+/// A value and who gave it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    /// The value.
+    pub value: Value,
+    /// Who gave it.
+    pub origin: Origin,
+}
+
+/// One setting a key; a later source replaces an earlier one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings(BTreeMap<String, Setting>);
+
+impl Settings {
+    /// The built-in values.
+    #[must_use]
+    pub fn defaults() -> Self {
+        let setting = |value: &Value| Setting { value: value.clone(), origin: Origin::Default };
+        Self(keys::known().map(|key| (key.path.clone(), setting(&key.default))).collect())
+    }
+
+    /// All settings, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
+        self.0.iter().map(|(key, setting)| (key.as_str(), setting))
+    }
+
+    /// The setting of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Setting> {
+        self.0.get(key)
+    }
+
+    /// Sets `key`.
+    pub(super) fn set(&mut self, key: &str, value: Value, origin: Origin) {
+        self.0.insert(key.to_owned(), Setting { value, origin });
+    }
+
+    /// Sets `key` from a text, read as the type that the key's default has.
+    pub(super) fn set_text(&mut self, key: &str, text: &str, origin: Origin, faults: &mut Vec<Fault>) {
+        let Some(known) = keys::find(key) else {
+            if keys::is_known(key) {
+                return self.set(key, Value::String(text.to_owned()), origin);
+            }
+            return faults.push(unknown(key, &Value::String(text.to_owned()), origin));
+        };
+        match parse(text, &known.default) {
+            Some(value) => self.set(key, value, origin),
+            None => faults.push(Fault {
+                key: key.to_owned(),
+                value: shown(key, &Value::String(text.to_owned())),
+                origin: Some(origin),
+                problem: format!("not {}", kind(&known.default)),
+                fix: format!("the default is {}", known.default),
+            }),
+        }
+    }
+
+    /// Sets every key of a file.
+    pub(super) fn set_table(&mut self, table: Table, origin: &Origin, faults: &mut Vec<Fault>) {
+        let mut leaves = Vec::new();
+        flatten("", table, &mut leaves);
+        for (key, value) in leaves {
+            if keys::is_known(&key) {
+                self.set(&key, value, origin.clone());
+            } else {
+                faults.push(unknown(&key, &value, origin.clone()));
+            }
+        }
+    }
+
+    /// The settings as one table; optional ones that are empty are left out.
+    pub(super) fn to_table(&self) -> Table {
+        let mut root = Table::new();
+        let properties = ("properties".to_owned(), Value::Table(Table::new()));
+        root.insert("kafka".to_owned(), Value::Table(Table::from_iter([properties])));
+        for (key, setting) in &self.0 {
+            if !is_unused(key, &setting.value) {
+                insert(&mut root, key, setting.value.clone());
+            }
+        }
+        root
+    }
+
+    /// The defaults with the setting of `key` alone laid over them.
+    pub(super) fn alone(&self, key: &str) -> Self {
+        let mut settings = Self::defaults();
+        if let Some(setting) = self.0.get(key) {
+            settings.0.insert(key.to_owned(), setting.clone());
+        }
+        settings
+    }
+
+    /// Puts the default back.
+    pub(super) fn reset(&mut self, key: &str) {
+        match keys::find(key) {
+            Some(known) => self.set(key, known.default.clone(), Origin::Default),
+            None => drop(self.0.remove(key)),
+        }
+    }
+
+    /// A fault of `key` with the value that is set and who set it.
+    pub(super) fn fault(&self, key: &str, problem: impl Into<String>, fix: impl Into<String>) -> Fault {
+        let setting = self.0.get(key);
+        Fault {
+            key: key.to_owned(),
+            value: setting.map(|setting| shown(key, &setting.value)).unwrap_or_default(),
+            origin: setting.map(|setting| setting.origin.clone()),
+            problem: problem.into(),
+            fix: fix.into(),
+        }
+    }
+}
+
+/// `value` as it may be shown: secrets are masked.
+#[must_use]
+pub fn shown(key: &str, value: &Value) -> String {
+    let secret = ["password", "secret", "token", "key.pem", "jaas", "credential"];
+    let is_file = key.ends_with("_file") || key.ends_with(".location");
+    if !is_file && secret.iter().any(|word| key.contains(word)) {
+        return "\"***\"".to_owned();
+    }
+    match value.as_str().and_then(mask_user_info) {
+        Some(masked) => Value::String(masked).to_string(),
+        None => value.to_string(),
+    }
+}
+
+/// `https://user:secret@host` without the secret.
+fn mask_user_info(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+    let (_, host) = authority.rsplit_once('@')?;
+    Some(format!("{scheme}://***@{host}{}", &rest[authority.len()..]))
+}
+
+fn unknown(key: &str, value: &Value, origin: Origin) -> Fault {
+    let fix = match keys::nearest(key) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => "`treble config show` lists all keys".to_owned(),
+    };
+    let problem = "unknown key".to_owned();
+    Fault { key: key.to_owned(), value: shown(key, value), origin: Some(origin), problem, fix }
+}
+
+fn is_unused(key: &str, value: &Value) -> bool {
+    keys::is_optional(key) && value.as_str() == Some("")
+}
+
+fn insert(root: &mut Table, key: &str, value: Value) {
+    let is_property = key.starts_with(keys::PROPERTIES);
+    let cut = if is_property { Some(keys::PROPERTIES.len() - 1) } else { key.rfind('.') };
+    let Some(cut) = cut else {
+        root.insert(key.to_owned(), value);
+        return;
+    };
+    let mut table = root;
+    for part in key[..cut].split('.') {
+        let slot = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(inner) = slot else { return };
+        table = inner;
+    }
+    table.insert(key[cut + 1..].to_owned(), value);
+}
+
+fn flatten(prefix: &str, table: Table, leaves: &mut Vec<(String, Value)>) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        match value {
+            Value::Table(inner) if keys::find(&key).is_none() => flatten(&key, inner, leaves),
+            leaf => leaves.push((key, leaf)),
+        }
+    }
+}
+
+fn parse(text: &str, like: &Value) -> Option<Value> {
+    Some(match like {
+        Value::Integer(_) => Value::Integer(text.trim().replace('_', "").parse().ok()?),
+        Value::Float(_) => Value::Float(text.trim().parse().ok()?),
+        Value::Boolean(_) => Value::Boolean(text.trim().parse().ok()?),
+        Value::Array(_) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+        }
+        _ => Value::String(text.to_owned()),
+    })
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        _ => "of the expected type",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_and_paths_to_them_are_not() {
+        let text = |text: &str| Value::String(text.to_owned());
+        let check = |key: &str, value: &str, shows: &str| assert_eq!(shown(key, &text(value)), shows);
+        check("kafka.properties.sasl.password", "hunter2", "\"***\"");
+        check("kafka.sasl_password_file", "/run/pw", "\"/run/pw\"");
+        check("registry.url", "https://me:hunter2@host/a@b", "\"https://***@host/a@b\"");
+        check("registry.url", "https://host/a@b", "\"https://host/a@b\"");
+    }
+
+    #[test]
+    fn properties_keep_their_dots_however_they_are_written() {
+        for file in ["[kafka.properties]\n\"a.b.c\" = 5", "[kafka.properties]\na.b.c = 5"] {
+            let mut settings = Settings::defaults();
+            let mut faults = Vec::new();
+            settings.set_table(file.parse().unwrap(), &Origin::Default, &mut faults);
+            assert!(faults.is_empty());
+            assert_eq!(settings.to_table()["kafka"]["properties"]["a.b.c"], Value::Integer(5));
+        }
+    }
+}

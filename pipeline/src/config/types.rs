@@ -1,0 +1,234 @@
+//! The configuration as the program reads it: complete and checked. `Option` here means "not used", never
+//! "default".
+
+use crate::topology::Topology;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use treble_decode::DecodeConfig;
+use treble_encode::EncodeConfig;
+use treble_upscale::{EngineConfig, UpscaleConfig};
+
+/// Everything that may be configured. Keys, units and defaults are documented in `default.toml`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// First part of the name of topics, groups and transactional ids; a valid part of a topic's name.
+    pub prefix: String,
+    /// Name of this process, stable over restarts; never empty.
+    pub instance_id: String,
+    /// The stages this process runs: known, not repeated, at least one.
+    pub stages: Vec<String>,
+    /// How they are joined.
+    pub topology: Topology,
+    /// The Kafka cluster.
+    pub kafka: KafkaConfig,
+    /// The schema registry.
+    pub registry: RegistryConfig,
+    /// What topics are created with.
+    pub topics: TopicsConfig,
+    /// When a transaction is committed.
+    pub commit: CommitConfig,
+    /// Back-pressure, patience and faults.
+    pub flow: FlowConfig,
+    /// The port of operators.
+    pub admin: AdminConfig,
+    /// The log.
+    pub log: LogConfig,
+    /// Of the stage decode.
+    pub decode: DecodeConfig,
+    /// Of the stage upscale.
+    pub upscale: UpscaleConfig,
+    /// Of the model's engine.
+    pub engine: EngineConfig,
+    /// Of the stage encode.
+    pub encode: EncodeConfig,
+}
+
+/// The Kafka cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaConfig {
+    /// `host:port`, comma-separated.
+    pub bootstrap_servers: String,
+    /// How to reach the brokers.
+    pub security_protocol: SecurityProtocol,
+    /// How to log in, where the protocol is a SASL one.
+    pub sasl_mechanism: SaslMechanism,
+    /// Who logs in; present with SASL.
+    pub sasl_username: Option<String>,
+    /// Where the password is; present with SASL.
+    pub sasl_password_file: Option<PathBuf>,
+    /// Certificates to trust; the system's where absent.
+    pub ssl_ca_file: Option<PathBuf>,
+    /// The client's certificate, with its key.
+    pub ssl_certificate_file: Option<PathBuf>,
+    /// The key of the client's certificate.
+    pub ssl_key_file: Option<PathBuf>,
+    /// `message.timeout.ms`.
+    pub message_timeout_ms: u64,
+    /// `session.timeout.ms`.
+    pub session_timeout_ms: u64,
+    /// `max.poll.interval.ms`.
+    pub max_poll_interval_ms: u64,
+    /// Further librdkafka properties, none of which touches what exactly-once rests on.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// How to reach the brokers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SecurityProtocol {
+    /// Neither encrypted nor authenticated.
+    Plaintext,
+    /// TLS.
+    Ssl,
+    /// SASL in clear text.
+    SaslPlaintext,
+    /// SASL within TLS.
+    SaslSsl,
+}
+
+impl SecurityProtocol {
+    /// As librdkafka spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "PLAINTEXT",
+            Self::Ssl => "SSL",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
+        }
+    }
+
+    /// Whether a user logs in.
+    #[must_use]
+    pub const fn is_sasl(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
+    }
+
+    /// Whether the connection is encrypted.
+    #[must_use]
+    pub const fn is_tls(self) -> bool {
+        matches!(self, Self::Ssl | Self::SaslSsl)
+    }
+}
+
+/// How a user logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum SaslMechanism {
+    /// The password itself.
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// RFC 7677.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// RFC 7677, with SHA-512.
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+impl SaslMechanism {
+    /// As librdkafka spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
+/// The schema registry.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryConfig {
+    /// Its address: `http` or `https`, with a host.
+    pub url: String,
+    /// Whether missing schemas are registered at start.
+    pub auto_register: bool,
+}
+
+/// What topics are created with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicsConfig {
+    /// Partitions of every aligned topic, 1..=10,000.
+    pub partitions: u32,
+    /// Copies of each partition, 1..=9.
+    pub replication: u16,
+    /// How long PCM is kept, in milliseconds.
+    pub pcm_retention_ms: u64,
+}
+
+/// When a transaction is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitConfig {
+    /// Age at which an epoch is cut, in milliseconds.
+    pub interval_ms: u64,
+    /// Size at which an epoch is cut, in bytes.
+    pub max_bytes: u64,
+    /// The most a commit may take, in milliseconds.
+    pub deadline_ms: u64,
+    /// `transaction.timeout.ms`.
+    pub transaction_timeout_ms: u64,
+}
+
+/// Back-pressure, patience and faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowConfig {
+    /// Bytes in flight at which a partition is paused.
+    pub high_water_bytes: u64,
+    /// Bytes in flight at which it is resumed; less than `high_water_bytes`.
+    pub low_water_bytes: u64,
+    /// Threads that run stages; 0: one a core.
+    pub threads: usize,
+    /// How long a stream waits for a missing chunk, in milliseconds.
+    pub gap_timeout_ms: u64,
+    /// How long a stream may be silent, in milliseconds.
+    pub idle_timeout_ms: u64,
+    /// More dead letters a minute than this halt the stage.
+    pub dead_letters_per_minute: u32,
+    /// What to do where the log no longer holds a restart point.
+    pub on_lost_restart: OnLostRestart,
+}
+
+/// What to do where the log no longer holds what a stream must be replayed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLostRestart {
+    /// Stop, with a clear message.
+    Fail,
+    /// Begin anew, marked as a discontinuity.
+    ColdRestart,
+}
+
+/// The port of operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Address and port; port 0 takes any free one.
+    pub listen: SocketAddr,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// For whom it is written.
+    pub format: LogFormat,
+    /// A level, or levels by module; parses as `tracing_subscriber::filter::Targets`.
+    pub level: String,
+}
+
+/// For whom the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Collectors: one JSON object a line.
+    Json,
+    /// People.
+    Text,
+}

@@ -1,0 +1,234 @@
+//! What must hold of a configuration whose types are right.
+
+use super::properties;
+use crate::config::fault::Fault;
+use crate::config::settings::Settings;
+use crate::config::types::{Config, KafkaConfig};
+use crate::stages::{STAGES, StageConfigs};
+use crate::topology::{self, Topology};
+use std::ops::RangeInclusive;
+use treble_core::Assets;
+use treble_schemas::Topics;
+
+/// What was found so far.
+#[derive(Debug)]
+pub(super) struct Findings<'a> {
+    settings: &'a Settings,
+    pub(super) faults: Vec<Fault>,
+    pub(super) warnings: Vec<Fault>,
+}
+
+impl<'a> Findings<'a> {
+    pub(super) fn new(settings: &'a Settings) -> Self {
+        Self { settings, faults: Vec::new(), warnings: Vec::new() }
+    }
+
+    fn fault(&mut self, key: &str, problem: impl Into<String>, fix: impl Into<String>) {
+        self.faults.push(self.settings.fault(key, problem, fix));
+    }
+
+    fn warn(&mut self, key: &str, problem: impl Into<String>, fix: impl Into<String>) {
+        self.warnings.push(self.settings.fault(key, problem, fix));
+    }
+
+    fn within(&mut self, key: &str, value: u64, range: RangeInclusive<u64>) {
+        if !range.contains(&value) {
+            let (low, high) = range.into_inner();
+            self.fault(key, "out of range", format!("choose {low} to {high}"));
+        }
+    }
+
+    /// `smaller` must be less than `larger`; the second key is named in the fault of the first.
+    fn ordered(&mut self, smaller: (&str, u64), larger: (&str, u64), reason: &str) {
+        if smaller.1 >= larger.1 {
+            let problem = format!("not less than {} = {}: {reason}", larger.0, larger.1);
+            self.fault(smaller.0, problem, format!("lower it, or raise {}", larger.0));
+        }
+    }
+}
+
+/// Applies every rule.
+pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    identity(config, findings);
+    stages(config, findings);
+    kafka(&config.kafka, findings);
+    registry(config, findings);
+    ranges(config, findings);
+    time_outs(config, findings);
+    flow(config, findings);
+    operators(config, findings);
+}
+
+fn identity(config: &Config, findings: &mut Findings<'_>) {
+    if let Err(error) = Topics::new(&config.prefix) {
+        findings.fault("prefix", error.to_string(), "");
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let id = &config.instance_id;
+    if id.is_empty() {
+        findings.fault("instance_id", "empty, and this machine has no host name", "give the process a name");
+    } else if id.len() > 100 || !id.chars().all(legal) {
+        let fix = "use up to 100 of a-z A-Z 0-9 . _ -";
+        findings.fault("instance_id", "Kafka would refuse it as a static member's id", fix);
+    }
+}
+
+fn stages(config: &Config, findings: &mut Findings<'_>) {
+    match topology::segments(&config.stages, config.topology, &config.prefix) {
+        Err(error) => {
+            let meant = config.stages.iter().find_map(|name| nearest_stage(name));
+            let fix = meant.map(|stage| format!("did you mean {stage}?")).unwrap_or_default();
+            findings.fault("stages", error.to_string(), fix);
+        }
+        Ok(segments) if config.topology == Topology::Fused && segments.len() > 1 => {
+            let fix = "add the missing stage, or choose topology = \"distributed\"";
+            findings.warn("stages", "not contiguous, so they cannot be fused into one transaction", fix);
+        }
+        Ok(_) => {}
+    }
+    let configs = StageConfigs {
+        decode: config.decode.clone(),
+        upscale: config.upscale.clone(),
+        encode: config.encode.clone(),
+    };
+    for entry in STAGES {
+        if let Err(error) = (entry.build)(&configs, &Assets::default()) {
+            findings.fault(error.key, error.problem, error.fix);
+        }
+    }
+}
+
+fn nearest_stage(name: &str) -> Option<&'static str> {
+    let known = STAGES.iter().map(|stage| stage.name);
+    if known.clone().any(|stage| stage == name) {
+        return None;
+    }
+    known.filter(|stage| strsim::damerau_levenshtein(stage, name) <= 2).next()
+}
+
+fn kafka(kafka: &KafkaConfig, findings: &mut Findings<'_>) {
+    if !kafka.bootstrap_servers.split(',').map(str::trim).all(is_address) {
+        let fix = "write host:port, separated by commas";
+        findings.fault("kafka.bootstrap_servers", "not a list of addresses", fix);
+    }
+    for name in kafka.properties.keys() {
+        if let Some((problem, fix)) = properties::refusal(name) {
+            findings.fault(&format!("kafka.properties.{name}"), problem, fix);
+        }
+    }
+    security(kafka, findings);
+}
+
+fn security(kafka: &KafkaConfig, findings: &mut Findings<'_>) {
+    let protocol = kafka.security_protocol;
+    let wanted = [
+        ("kafka.sasl_username", kafka.sasl_username.is_some()),
+        ("kafka.sasl_password_file", kafka.sasl_password_file.is_some()),
+    ];
+    for (key, present) in wanted {
+        if protocol.is_sasl() && !present {
+            findings.fault(key, format!("needed with {}", protocol.name()), "set it");
+        } else if !protocol.is_sasl() && present {
+            findings.warn(key, format!("not used with {}", protocol.name()), "choose a SASL protocol");
+        }
+    }
+    let pair = [
+        ("kafka.ssl_certificate_file", kafka.ssl_certificate_file.is_some(), "kafka.ssl_key_file"),
+        ("kafka.ssl_key_file", kafka.ssl_key_file.is_some(), "kafka.ssl_certificate_file"),
+    ];
+    if pair[0].1 != pair[1].1 {
+        let (missing, _, other) = pair.into_iter().find(|(_, present, _)| !present).expect("one of the two");
+        findings.fault(missing, format!("needed with {other}"), "a certificate and its key go together");
+    }
+    if protocol.is_sasl() && !protocol.is_tls() {
+        let fix = "choose SASL_SSL";
+        findings.warn("kafka.security_protocol", "the password and the audio travel unencrypted", fix);
+    }
+}
+
+fn registry(config: &Config, findings: &mut Findings<'_>) {
+    let url = &config.registry.url;
+    if !is_http_url(url) {
+        findings.fault("registry.url", "not an address", "write http://host:port/path, or https");
+    } else if config.registry.auto_register && !is_loopback_url(url) {
+        let fix = "turn it off, and register at deployment";
+        findings.warn("registry.auto_register", "every process may register schemas", fix);
+    }
+}
+
+fn ranges(config: &Config, findings: &mut Findings<'_>) {
+    let Config { kafka, topics, commit, flow, .. } = config;
+    findings.within("topics.partitions", topics.partitions.into(), 1..=10_000);
+    findings.within("topics.replication", topics.replication.into(), 1..=9);
+    // Ten minutes: the shortest replay window that the design promises.
+    findings.within("topics.pcm_retention_ms", topics.pcm_retention_ms, 600_000..=i64::MAX as u64);
+    findings.within("commit.interval_ms", commit.interval_ms, 10..=60_000);
+    findings.within("commit.max_bytes", commit.max_bytes, 1 << 20..=1 << 30);
+    findings.within("commit.deadline_ms", commit.deadline_ms, 100..=600_000);
+    findings.within("commit.transaction_timeout_ms", commit.transaction_timeout_ms, 1_000..=900_000);
+    findings.within("kafka.message_timeout_ms", kafka.message_timeout_ms, 100..=900_000);
+    findings.within("kafka.session_timeout_ms", kafka.session_timeout_ms, 1_000..=1_800_000);
+    findings.within("kafka.max_poll_interval_ms", kafka.max_poll_interval_ms, 1_000..=86_400_000);
+    findings.within("flow.high_water_bytes", flow.high_water_bytes, 1 << 20..=1 << 40);
+    findings.within("flow.threads", flow.threads as u64, 0..=1_024);
+    findings.within("flow.gap_timeout_ms", flow.gap_timeout_ms, 100..=86_400_000);
+    findings.within("flow.idle_timeout_ms", flow.idle_timeout_ms, 1_000..=30 * 86_400_000);
+    findings.within("flow.dead_letters_per_minute", flow.dead_letters_per_minute.into(), 1..=1_000_000);
+}
+
+fn time_outs(config: &Config, findings: &mut Findings<'_>) {
+    let message = ("kafka.message_timeout_ms", config.kafka.message_timeout_ms);
+    let transaction = ("commit.transaction_timeout_ms", config.commit.transaction_timeout_ms);
+    let session = ("kafka.session_timeout_ms", config.kafka.session_timeout_ms);
+    let poll = ("kafka.max_poll_interval_ms", config.kafka.max_poll_interval_ms);
+    let deadline = ("commit.deadline_ms", config.commit.deadline_ms);
+    let interval = ("commit.interval_ms", config.commit.interval_ms);
+    findings.ordered(message, transaction, "a record must not outlive its transaction");
+    findings.ordered(transaction, session, "a transaction must end before its member is expelled");
+    findings.ordered(deadline, poll, "a commit on a rebalance must end before the member is expelled");
+    findings.ordered(interval, deadline, "a commit needs time");
+}
+
+fn flow(config: &Config, findings: &mut Findings<'_>) {
+    let low = ("flow.low_water_bytes", config.flow.low_water_bytes);
+    let high = ("flow.high_water_bytes", config.flow.high_water_bytes);
+    findings.ordered(low, high, "reading would stop and start with every record");
+}
+
+fn operators(config: &Config, findings: &mut Findings<'_>) {
+    if let Err(error) = config.log.level.parse::<tracing_subscriber::filter::Targets>() {
+        let fix = "write error, warn, info, debug or trace, or module=level, separated by commas";
+        findings.fault("log.level", error.to_string(), fix);
+    }
+    if !config.admin.listen.ip().is_loopback() {
+        let fix = "listen on 127.0.0.1, or let a network policy say who may";
+        findings.warn("admin.listen", "anyone who reaches this address may read the metrics", fix);
+    }
+}
+
+/// `host:port`; the host may be in brackets (IPv6).
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let sound = bare.map_or_else(
+        || !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')),
+        |address| address.parse::<std::net::Ipv6Addr>().is_ok(),
+    );
+    sound && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn authority(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host))
+}
+
+fn is_http_url(url: &str) -> bool {
+    let sound = |host: &str| is_address(host) || is_address(&format!("{host}:80"));
+    !url.contains(char::is_whitespace) && authority(url).is_some_and(sound)
+}
+
+fn is_loopback_url(url: &str) -> bool {
+    let host = authority(url).unwrap_or_default();
+    ["127.", "localhost", "[::1]"].iter().any(|loopback| host.starts_with(loopback))
+}
