@@ -48,11 +48,21 @@ const ADDED: [&str; 11] = [
     TREBLE_VERSION,
 ];
 
-/// One header of a record: name and value. Kafka allows repeated names; an absent value reads as an empty one.
-pub type Header = (String, Bytes);
+/// One header of a record. Kafka allows repeated names and absent values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: Option<Bytes>,
+}
 
-fn header(name: &str, value: impl Into<String>) -> Header {
-    (name.to_owned(), Bytes::from(value.into()))
+impl Header {
+    /// A header with a text value.
+    #[must_use]
+    pub fn text(name: &str, value: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), value: Some(Bytes::from(value.into())) }
+    }
 }
 
 /// What Treble says about a record that it could not process.
@@ -109,21 +119,21 @@ impl DeadLetter {
     #[must_use]
     pub fn headers(&self, original: &[Header]) -> Vec<Header> {
         let mut headers = original_headers(original);
-        let optional = |name, value: Option<i64>| value.map(|value| header(name, value.to_string()));
+        let optional = |name, value: Option<i64>| value.map(|value| Header::text(name, value.to_string()));
         headers.extend([
-            header(ERROR_CODE, &*self.code),
-            header(ERROR_MESSAGE, one_line(&self.message)),
-            header(ERROR_STAGE, &*self.stage),
-            header(SOURCE_TOPIC, &*self.topic),
-            header(SOURCE_PARTITION, self.partition.to_string()),
-            header(SOURCE_OFFSET, self.offset.to_string()),
+            Header::text(ERROR_CODE, &*self.code),
+            Header::text(ERROR_MESSAGE, one_line(&self.message)),
+            Header::text(ERROR_STAGE, &*self.stage),
+            Header::text(SOURCE_TOPIC, &*self.topic),
+            Header::text(SOURCE_PARTITION, self.partition.to_string()),
+            Header::text(SOURCE_OFFSET, self.offset.to_string()),
         ]);
         headers.extend(optional(SOURCE_TIMESTAMP, self.timestamp_ms));
         headers.extend(optional(STREAM_FIRST_OFFSET, self.stream_first_offset));
         headers.extend([
-            header(ATTEMPT, self.attempt.to_string()),
-            header(FAILED_AT, self.failed_at_ms.to_string()),
-            header(TREBLE_VERSION, &*self.treble_version),
+            Header::text(ATTEMPT, self.attempt.to_string()),
+            Header::text(FAILED_AT, self.failed_at_ms.to_string()),
+            Header::text(TREBLE_VERSION, &*self.treble_version),
         ]);
         headers
     }
@@ -149,7 +159,7 @@ impl DeadLetter {
 /// The headers of the original record, without what a dead letter adds.
 #[must_use]
 pub fn original_headers(headers: &[Header]) -> Vec<Header> {
-    headers.iter().filter(|header| !ADDED.contains(&header.0.as_str())).cloned().collect()
+    headers.iter().filter(|header| !ADDED.contains(&header.name.as_str())).cloned().collect()
 }
 
 /// The headers for publishing the original of a dead letter again: the original's and the count of attempts,
@@ -157,7 +167,7 @@ pub fn original_headers(headers: &[Header]) -> Vec<Header> {
 #[must_use]
 pub fn replay_headers(headers: &[Header]) -> Vec<Header> {
     let mut replayed = original_headers(headers);
-    replayed.push(header(ATTEMPT, attempts(headers).to_string()));
+    replayed.push(Header::text(ATTEMPT, attempts(headers).to_string()));
     replayed
 }
 
@@ -174,8 +184,8 @@ fn one_line(message: &str) -> String {
 }
 
 fn last<'a>(headers: &'a [Header], name: &'static str) -> Result<&'a [u8], DeadLetterError> {
-    let found = headers.iter().rev().find(|header| header.0 == name);
-    found.map(|(_, value)| &value[..]).ok_or(DeadLetterError::Missing { name })
+    let found = headers.iter().rev().find(|header| header.name == name);
+    found.and_then(|header| header.value.as_deref()).ok_or(DeadLetterError::Missing { name })
 }
 
 fn invalid(name: &'static str, value: &[u8], expected: &'static str) -> DeadLetterError {
@@ -226,10 +236,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_the_original_is_kept() {
         let original = vec![
-            header("content-type", "audio/mpeg"),
-            ("empty".into(), Bytes::new()),
-            ("binary".into(), Bytes::from_static(b"\xff\0")),
-            header("content-type", "repeated"),
+            Header::text("content-type", "audio/mpeg"),
+            Header { name: "traceparent".into(), value: None },
+            Header { name: "binary".into(), value: Some(Bytes::from_static(b"\xff\0")) },
+            Header::text("content-type", "repeated"),
         ];
         let headers = letter().headers(&original);
         assert_eq!(DeadLetter::from_headers(&headers), Ok(letter()));
@@ -244,7 +254,7 @@ mod tests {
         assert_eq!(attempts(&replayed), 1);
         let second = DeadLetter { attempt: attempts(&replayed) + 1, ..letter() }.headers(&replayed);
         assert_eq!(attempts(&second), 2);
-        assert_eq!(second.iter().filter(|header| header.0 == ATTEMPT).count(), 1);
+        assert_eq!(second.iter().filter(|header| header.name == ATTEMPT).count(), 1);
     }
 
     #[test]
@@ -258,12 +268,12 @@ mod tests {
     #[test]
     fn what_is_no_dead_letter_says_which_header() {
         let without = |name: &str| -> Vec<Header> {
-            letter().headers(&[]).into_iter().filter(|header| header.0 != name).collect()
+            letter().headers(&[]).into_iter().filter(|header| header.name != name).collect()
         };
         let missing = DeadLetter::from_headers(&without(SOURCE_OFFSET));
         assert_eq!(missing, Err(DeadLetterError::Missing { name: SOURCE_OFFSET }));
         let mut invalid = letter().headers(&[]);
-        invalid.push((SOURCE_PARTITION.into(), Bytes::from_static(b"\xff")));
+        invalid.push(Header { name: SOURCE_PARTITION.into(), value: Some(Bytes::from_static(b"\xff")) });
         let refused = DeadLetter::from_headers(&invalid).unwrap_err().to_string();
         assert!(refused.contains(SOURCE_PARTITION), "{refused}");
     }
@@ -271,10 +281,10 @@ mod tests {
     proptest! {
         #[test]
         fn hostile_headers_never_panic(
-            values in proptest::collection::vec(any::<Vec<u8>>(), ADDED.len()),
+            values in proptest::collection::vec(proptest::option::of(any::<Vec<u8>>()), ADDED.len()),
         ) {
             let headers: Vec<_> = ADDED.iter().zip(values)
-                .map(|(name, value)| ((*name).to_owned(), Bytes::from(value)))
+                .map(|(name, value)| Header { name: (*name).into(), value: value.map(Bytes::from) })
                 .collect();
             drop(DeadLetter::from_headers(&headers));
             prop_assert!(original_headers(&headers).is_empty());
