@@ -1,1 +1,26 @@
-//! Placeholder head, replaced by its module.
+//! The shell around Treble's stages: Kafka, transactions, restore and replay, telemetry, the `treble` command.
+//!
+//! Data flows one way: `kafka::consumer` polls records → `runtime::compute` threads turn them into stage
+//! inputs, drive the stages and buffer what they emit → `runtime::worker` freezes an epoch →
+//! `kafka::transaction` commits outputs, state, dead letters, events and offsets as one.
+//!
+//! Decisions live in [`flow`] and [`topology`]: pure functions over observed facts and `now`, free of async
+//! and I/O. Deliberately absent: signal processing, which is the stage crates' business.
+//!
+//! Module map: [`stages`] the one list of stages · [`topology`] which of them share a process · [`flow`]
+//! decisions · [`ports`] what the runtime needs from the world · [`kafka`] the world as Kafka ·
+//! [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] · [`telemetry`] ·
+//! [`admin`] · [`offline`] the same chain over a file · [`config`] · [`cli`].
+
+pub mod admin;
+pub mod clock;
+pub mod config;
+pub mod convert;
+pub mod flow;
+pub mod kafka;
+pub mod ports;
+pub mod runtime;
+pub mod schema_registry;
+pub mod stages;
+pub mod telemetry;
+pub mod topology;

@@ -4,7 +4,10 @@
 //! about them, and what does not parse counts as absent.
 
 use crate::ports::Header;
+use bytes::Bytes;
+use rdkafka::message::{BorrowedHeaders, Headers, OwnedHeaders};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The header with the W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
@@ -17,11 +20,33 @@ const AUDIO_CONTAINERS: [&str; 5] =
 /// A longer media type is noise; it would only swell logs and formats.
 const MAX_MEDIA_TYPE_BYTES: usize = 128;
 
+/// Copies a record's headers, in order. A header whose name is not UTF-8 is left out.
+#[must_use]
+pub fn read(headers: &BorrowedHeaders) -> Vec<Header> {
+    let copy = |index| {
+        let header = headers.try_get(index)?;
+        Some(Header { name: header.key.to_owned(), value: header.value.map(Bytes::copy_from_slice) })
+    };
+    // The client library panics on a name that is not UTF-8, and anyone may send one. Nothing is shared with
+    // the closure but the headers, which it only reads.
+    (0..headers.count()).filter_map(|index| catch_unwind(AssertUnwindSafe(|| copy(index))).ok()?).collect()
+}
+
+/// The headers as the client library writes them.
+#[must_use]
+pub fn write(headers: &[Header]) -> OwnedHeaders {
+    let empty = OwnedHeaders::new_with_capacity(headers.len());
+    headers.iter().fold(empty, |written, header| {
+        let value = header.value.as_deref();
+        written.insert(rdkafka::message::Header { key: &header.name, value })
+    })
+}
+
 /// The value of the last header called `name`, whatever its case, that is text.
 #[must_use]
 pub fn text<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
-    let mut named = headers.iter().rev().filter(|(key, _)| key.eq_ignore_ascii_case(name));
-    named.find_map(|(_, value)| std::str::from_utf8(value).ok())
+    let mut named = headers.iter().rev().filter(|header| header.name.eq_ignore_ascii_case(name));
+    named.find_map(|header| std::str::from_utf8(header.value.as_deref()?).ok())
 }
 
 /// The media type of a raw clip: a record whose value is a whole encoded file, as its content type says.
@@ -135,13 +160,12 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn header(name: &str, value: &[u8]) -> Header {
-        (name.to_owned(), Bytes::copy_from_slice(value))
+        Header { name: name.to_owned(), value: Some(Bytes::copy_from_slice(value)) }
     }
 
     #[test]
@@ -202,6 +226,14 @@ mod tests {
         check(&format!("audio/{}", "x".repeat(200)), false);
         assert_eq!(clip_content_type(&[header(CONTENT_TYPE, b"audio/\xff")]), None);
         assert_eq!(clip_content_type(&[]), None);
+    }
+
+    #[test]
+    fn headers_come_back_from_the_client_library_as_they_went() {
+        let absent = Header { name: "absent".into(), value: None };
+        let sent = [header("a", b"1"), header("b", b""), absent, header("a", b"\xff\0")];
+        assert_eq!(read(write(&sent).as_borrowed()), sent);
+        assert_eq!(read(OwnedHeaders::new().as_borrowed()), []);
     }
 
     #[test]

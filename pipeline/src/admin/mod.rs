@@ -1,0 +1,3 @@
+//! The operators' port: `/metrics`, `/livez`, `/readyz`.
+
+pub mod http;

@@ -1,0 +1,16 @@
+//! Decisions: pure functions over observed facts and `now`. No I/O, no clock, no threads.
+//!
+//! [`watermark`] what may be committed · [`assignment`] where to read from after an assignment ·
+//! [`pressure`] when to stop reading · [`epoch`] when to commit · [`reorder`] which chunk is next ·
+//! [`recent`] which streams just ended · [`flood`] when dead letters mean a bad deploy · [`retry`] how long to wait · [`disposition`] what an error
+//! costs.
+
+pub mod assignment;
+pub mod disposition;
+pub mod epoch;
+pub mod flood;
+pub mod pressure;
+pub mod recent;
+pub mod reorder;
+pub mod retry;
+pub mod watermark;

@@ -1,0 +1,123 @@
+//! librdkafka configuration: what exactly-once rests on is set here and cannot be overridden.
+
+use crate::config::KafkaConfig;
+use rdkafka::ClientConfig;
+use std::path::Path;
+use std::{fs, io};
+
+/// A file with a secret could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: cannot read {path}: {source}; check the path and its permissions")]
+pub struct SecretError {
+    /// The configuration key.
+    pub key: &'static str,
+    /// The path.
+    pub path: String,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+/// The largest record that producers and consumers agree on, in bytes; topics are created with the same limit.
+pub const MAX_MESSAGE_BYTES: u32 = treble_schemas::topic::MAX_MESSAGE_BYTES + (128 << 10);
+
+/// What every client needs to reach the cluster.
+pub fn base(config: &KafkaConfig) -> Result<ClientConfig, SecretError> {
+    let mut client = ClientConfig::new();
+    for (key, value) in &config.properties {
+        client.set(key, value);
+    }
+    client
+        .set("bootstrap.servers", &config.bootstrap_servers)
+        .set("security.protocol", config.security_protocol.name())
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("socket.connection.setup.timeout.ms", "5000");
+    if config.security_protocol.is_sasl() {
+        client.set("sasl.mechanism", config.sasl_mechanism.name());
+        if let Some(username) = &config.sasl_username {
+            client.set("sasl.username", username);
+        }
+        if let Some(path) = &config.sasl_password_file {
+            client.set("sasl.password", secret("kafka.sasl_password_file", path)?);
+        }
+    }
+    let files = [
+        ("ssl.ca.location", &config.ssl_ca_file),
+        ("ssl.certificate.location", &config.ssl_certificate_file),
+        ("ssl.key.location", &config.ssl_key_file),
+    ];
+    for (key, path) in files {
+        if let Some(path) = path {
+            client.set(key, path.to_string_lossy());
+        }
+    }
+    Ok(client)
+}
+
+fn secret(key: &'static str, path: &Path) -> Result<String, SecretError> {
+    let text = fs::read_to_string(path).map_err(|source| {
+        let path = path.display().to_string();
+        SecretError { key, path, source }
+    })?;
+    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// A consumer that sees committed records only, and whose offsets are committed by transactions alone.
+pub fn consumer(config: &KafkaConfig, group: &str) -> Result<ClientConfig, SecretError> {
+    let mut client = base(config)?;
+    client
+        .set("group.id", group)
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("check.crcs", "true")
+        .set("fetch.max.bytes", "16777216")
+        .set("fetch.message.max.bytes", MAX_MESSAGE_BYTES.to_string())
+        .set("queued.max.messages.kbytes", "16384")
+        .set("fetch.queue.backoff.ms", "50")
+        .set("fetch.wait.max.ms", "20");
+    Ok(client)
+}
+
+/// The consumer of a worker: a static member of its group (KIP-345) under the cooperative protocol (KIP-429).
+pub fn member(config: &KafkaConfig, group: &str, instance: &str) -> Result<ClientConfig, SecretError> {
+    let mut client = consumer(config, group)?;
+    client
+        .set("group.instance.id", instance)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", config.session_timeout_ms.to_string())
+        .set("heartbeat.interval.ms", (config.session_timeout_ms / 10).clamp(100, 3000).to_string())
+        .set("max.poll.interval.ms", config.max_poll_interval_ms.to_string());
+    Ok(client)
+}
+
+/// An idempotent producer that places records as the Java clients do.
+pub fn producer(config: &KafkaConfig) -> Result<ClientConfig, SecretError> {
+    let mut client = base(config)?;
+    client
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("partitioner", "murmur2_random")
+        .set("compression.type", "none")
+        .set("message.timeout.ms", config.message_timeout_ms.to_string())
+        .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
+        .set("batch.size", "1048576")
+        .set("linger.ms", "5")
+        .set("queue.buffering.max.kbytes", "131072");
+    Ok(client)
+}
+
+/// The producer of a worker: one transactional id an instance, so that a successor fences its predecessor.
+pub fn transactional(
+    config: &KafkaConfig,
+    transactional_id: &str,
+    transaction_timeout_ms: u64,
+) -> Result<ClientConfig, SecretError> {
+    let mut client = producer(config)?;
+    client
+        .set("transactional.id", transactional_id)
+        .set("transaction.timeout.ms", transaction_timeout_ms.to_string())
+        .set("linger.ms", "0");
+    Ok(client)
+}

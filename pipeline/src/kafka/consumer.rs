@@ -1,0 +1,236 @@
+//! [`Source`] over a group member: callbacks become events, positions are always explicit.
+
+use super::headers;
+use crate::ports::{InRecord, PortError, Source, SourceEvent};
+use bytes::Bytes;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, Offset, Statistics, TopicPartitionList};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Rebalances waiting for the worker: each is answered before the next can come, so this never fills.
+const REBALANCES: usize = 64;
+
+/// Receives librdkafka's callbacks, which run inside `poll` and inside `drop`, and only forwards them.
+pub struct MemberContext {
+    events: SyncSender<SourceEvent>,
+    closing: AtomicBool,
+    on_error: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl fmt::Debug for MemberContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemberContext").field("closing", &self.closing).finish_non_exhaustive()
+    }
+}
+
+impl ClientContext for MemberContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        (self.on_error)(&format!("{error}: {reason}"));
+    }
+
+    fn stats(&self, _: Statistics) {}
+}
+
+impl ConsumerContext for MemberContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        if self.closing.load(Ordering::Acquire) {
+            // Leaving: nobody is there any more to answer. Failing to unassign only delays the close.
+            drop(consumer.unassign());
+            return;
+        }
+        let partitions: Vec<i32> = list.elements().iter().map(|element| element.partition()).collect();
+        let event = match error {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => SourceEvent::Assigned(partitions),
+            _ if consumer.assignment_lost() => SourceEvent::Lost(partitions),
+            _ => SourceEvent::Revoked(partitions),
+        };
+        // Full only if the worker is gone.
+        drop(self.events.try_send(event));
+    }
+}
+
+/// A member of a consumer group that reads one topic.
+pub struct KafkaSource {
+    consumer: Option<BaseConsumer<MemberContext>>,
+    topic: Arc<str>,
+    events: Receiver<SourceEvent>,
+    started: BTreeSet<i32>,
+}
+
+impl fmt::Debug for KafkaSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSource").field("topic", &self.topic).field("started", &self.started).finish_non_exhaustive()
+    }
+}
+
+/// How long to wait for a consumer to close when brokers may be gone (rust-rdkafka #509, #611).
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+impl KafkaSource {
+    /// Joins the group that `config` names and subscribes to `topic`. `on_error` hears of lost connections.
+    pub fn join(
+        config: &ClientConfig,
+        topic: &str,
+        on_error: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Self, PortError> {
+        let (sender, events) = sync_channel(REBALANCES);
+        let context =
+            MemberContext { events: sender, closing: AtomicBool::new(false), on_error: Box::new(on_error) };
+        let consumer: BaseConsumer<MemberContext> =
+            config.create_with_context(context).map_err(|error| fatal("consumer", &error))?;
+        consumer.subscribe(&[topic]).map_err(|error| fatal("subscribe", &error))?;
+        Ok(Self { consumer: Some(consumer), topic: topic.into(), events, started: BTreeSet::new() })
+    }
+
+    fn consumer(&self) -> &BaseConsumer<MemberContext> {
+        self.consumer.as_ref().expect("present until drop")
+    }
+
+    fn list(&self, partitions: &[i32]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            list.add_partition(&self.topic, *partition);
+        }
+        list
+    }
+
+    fn at(&self, positions: &[(i32, Offset)]) -> Result<TopicPartitionList, PortError> {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for (partition, offset) in positions {
+            list.add_partition_offset(&self.topic, *partition, *offset)
+                .map_err(|error| fatal("position", &error))?;
+        }
+        Ok(list)
+    }
+
+    /// Takes the assignment, without reading: where to begin is not known yet.
+    fn take(&mut self, partitions: &[i32]) -> Result<(), PortError> {
+        let ends: Vec<_> = partitions.iter().map(|partition| (*partition, Offset::End)).collect();
+        let list = self.at(&ends)?;
+        self.consumer().incremental_assign(&list).map_err(|error| fatal("assign", &error))?;
+        self.pause(partitions)?;
+        self.started.extend(partitions);
+        Ok(())
+    }
+
+    fn record(&self, message: &BorrowedMessage<'_>) -> InRecord {
+        InRecord {
+            topic: Arc::clone(&self.topic),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
+            key: message.key().map(Bytes::copy_from_slice),
+            value: message.payload().map(Bytes::copy_from_slice),
+            headers: message.headers().map(headers::read).unwrap_or_default(),
+        }
+    }
+}
+
+impl Source for KafkaSource {
+    type Membership = ConsumerGroupMetadata;
+
+    fn poll(&mut self, timeout: Duration) -> Result<Option<SourceEvent>, PortError> {
+        // Rebalances first: under load there is always another record, and the group must not wait for it.
+        if let Ok(event) = self.events.try_recv() {
+            if let SourceEvent::Assigned(partitions) = &event {
+                self.take(partitions)?;
+            }
+            return Ok(Some(event));
+        }
+        match self.consumer().poll(timeout) {
+            None => Ok(None),
+            Some(Ok(message)) => Ok(Some(SourceEvent::Record(self.record(&message)))),
+            Some(Err(error)) => polled_error(&error).map(|()| None),
+        }
+    }
+
+    fn start(&mut self, positions: &[(i32, i64)]) -> Result<(), PortError> {
+        let partitions: Vec<i32> = positions.iter().map(|(partition, _)| *partition).collect();
+        // Unassigned first: that throws away what was fetched from the old position, and needs no seek.
+        let list = self.list(&partitions);
+        self.consumer().incremental_unassign(&list).map_err(|error| fatal("unassign", &error))?;
+        let positions: Vec<_> =
+            positions.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
+        let list = self.at(&positions)?;
+        self.consumer().incremental_assign(&list).map_err(|error| fatal("assign", &error))
+    }
+
+    fn release(&mut self, partitions: &[i32]) -> Result<(), PortError> {
+        let ours: Vec<i32> =
+            partitions.iter().copied().filter(|partition| self.started.remove(partition)).collect();
+        let list = self.list(&ours);
+        self.consumer().incremental_unassign(&list).map_err(|error| fatal("unassign", &error))
+    }
+
+    fn stop(&mut self, partitions: &[i32]) -> Result<(), PortError> {
+        self.pause(partitions)
+    }
+
+    fn pause(&mut self, partitions: &[i32]) -> Result<(), PortError> {
+        self.consumer().pause(&self.list(partitions)).map_err(|error| retriable("pause", &error))
+    }
+
+    fn resume(&mut self, partitions: &[i32]) -> Result<(), PortError> {
+        self.consumer().resume(&self.list(partitions)).map_err(|error| retriable("resume", &error))
+    }
+
+    fn membership(&self) -> Result<ConsumerGroupMetadata, PortError> {
+        let missing = || PortError::Fatal("the consumer has no group".to_owned());
+        self.consumer().group_metadata().ok_or_else(missing)
+    }
+
+    fn committed(&mut self, offsets: &[(i32, i64)]) {
+        for (partition, offset) in offsets {
+            // For the client's own lag statistics only; the partition may have been revoked meanwhile.
+            drop(self.consumer().store_offset(&self.topic, *partition, offset - 1));
+        }
+    }
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        let Some(consumer) = self.consumer.take() else { return };
+        consumer.context().closing.store(true, Ordering::Release);
+        let (done, closed) = sync_channel(1);
+        let close = std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || {
+            consumer.unsubscribe();
+            drop(consumer);
+            drop(done.send(()));
+        });
+        if close.is_ok() {
+            // Past the patience the thread is left behind: the process is ending.
+            drop(closed.recv_timeout(CLOSE_PATIENCE));
+        }
+    }
+}
+
+fn polled_error(error: &KafkaError) -> Result<(), PortError> {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    match error {
+        KafkaError::MessageConsumptionFatal(_) => Err(fatal("consume", error)),
+        KafkaError::MessageConsumption(code) => match code {
+            Code::FencedInstanceId | Code::AutoOffsetReset | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed => Err(fatal("consume", error)),
+            // librdkafka reconnects by itself; the client's error callback has reported it.
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn fatal(what: &str, error: &KafkaError) -> PortError {
+    PortError::Fatal(format!("{what}: {error}"))
+}
+
+fn retriable(what: &str, error: &KafkaError) -> PortError {
+    PortError::Retriable(format!("{what}: {error}"))
+}

@@ -1,0 +1,247 @@
+//! [`Transactions`] over a `BaseProducer` that its thread owns: begin, produce, offsets, commit, or abort.
+//!
+//! The late transaction of ADR 0002: it is opened when everything is ready, and is open for milliseconds. A
+//! `ThreadedProducer` is not used: its poll thread and `flush` take the delivery events from each other,
+//! and every commit would wait for a 100 ms poll.
+
+use super::headers;
+use crate::ports::{Epoch, OutRecord, Outcome, PortError, Transactions};
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
+};
+use rdkafka::{Offset, TopicPartitionList};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Remembers whether a record of the open transaction was refused.
+#[derive(Debug, Default)]
+struct Deliveries {
+    failed: AtomicU64,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if result.is_err() {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A transactional producer, rebuilt where it breaks.
+pub struct KafkaTransactions {
+    config: ClientConfig,
+    input_topic: Arc<str>,
+    clock: Arc<dyn crate::ports::Clock>,
+    producer: Option<BaseProducer<Deliveries>>,
+}
+
+impl std::fmt::Debug for KafkaTransactions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaTransactions").field("input_topic", &self.input_topic).finish_non_exhaustive()
+    }
+}
+
+/// The most that one call of `init_transactions` waits.
+const INIT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How a step of a transaction failed.
+enum Failure {
+    /// Abort, then the same epoch may be tried again.
+    Abort(String),
+    /// The producer is of no use any more.
+    Broken { reason: String, fenced: bool },
+}
+
+impl KafkaTransactions {
+    /// A producer to be built from `config`; offsets are those of `input_topic`.
+    #[must_use]
+    pub fn new(config: ClientConfig, input_topic: &str, clock: Arc<dyn crate::ports::Clock>) -> Self {
+        Self { config, input_topic: input_topic.into(), clock, producer: None }
+    }
+
+    fn attempt(
+        &self,
+        epoch: &Epoch,
+        membership: &ConsumerGroupMetadata,
+        until: Duration,
+    ) -> Result<(), Failure> {
+        let producer = self.producer()?;
+        producer.context().failed.store(0, Ordering::Relaxed);
+        producer.begin_transaction().map_err(|error| classify("begin", &error))?;
+        for record in &epoch.records {
+            self.produce(producer, record, until)?;
+        }
+        if !epoch.offsets.is_empty() {
+            let offsets = self.offsets(&epoch.offsets)?;
+            self.retry(until, "offsets", |left| {
+                producer.send_offsets_to_transaction(&offsets, membership, left)
+            })?;
+        }
+        self.await_deliveries(producer, until)?;
+        self.retry(until, "commit", |left| producer.commit_transaction(left))
+    }
+
+    fn produce(
+        &self,
+        producer: &BaseProducer<Deliveries>,
+        record: &OutRecord,
+        until: Duration,
+    ) -> Result<(), Failure> {
+        let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&record.topic).key(&record.key);
+        if let Some(value) = &record.value {
+            message = message.payload(value);
+        }
+        if let Some(partition) = record.partition {
+            message = message.partition(partition);
+        }
+        if !record.headers.is_empty() {
+            message = message.headers(headers::write(&record.headers));
+        }
+        loop {
+            match producer.send(message) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                    if self.clock.now() >= until {
+                        return Err(Failure::Abort("the producer's queue stayed full".to_owned()));
+                    }
+                    producer.poll(Duration::from_millis(1));
+                    message = refused;
+                }
+                Err((error, _)) => return Err(classify(&format!("produce to {}", record.topic), &error)),
+            }
+        }
+    }
+
+    fn offsets(&self, offsets: &[(i32, i64)]) -> Result<TopicPartitionList, Failure> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (partition, position) in offsets {
+            list.add_partition_offset(&self.input_topic, *partition, Offset::Offset(*position))
+                .map_err(|error| classify("offsets", &error))?;
+        }
+        Ok(list)
+    }
+
+    fn await_deliveries(&self, producer: &BaseProducer<Deliveries>, until: Duration) -> Result<(), Failure> {
+        while producer.in_flight_count() > 0 {
+            if self.clock.now() >= until {
+                return Err(Failure::Abort("records were not acknowledged within the deadline".to_owned()));
+            }
+            producer.poll(Duration::from_millis(1));
+        }
+        match producer.context().failed.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            failed => Err(Failure::Abort(format!("{failed} records were refused by the brokers"))),
+        }
+    }
+
+    /// Calls `step` until it succeeds, fails for good, or the deadline has passed. A commit whose outcome is
+    /// unknown is asked for again: it is idempotent.
+    fn retry(
+        &self,
+        until: Duration,
+        what: &str,
+        step: impl Fn(Duration) -> Result<(), KafkaError>,
+    ) -> Result<(), Failure> {
+        loop {
+            let left = until.saturating_sub(self.clock.now()).max(Duration::from_millis(1));
+            let Err(error) = step(left) else { return Ok(()) };
+            let late = self.clock.now() >= until;
+            match (&error, late) {
+                (KafkaError::Transaction(fault), false) if fault.is_retriable() => {}
+                (KafkaError::Flush(_), false) => {}
+                (KafkaError::Transaction(fault), true) if fault.is_retriable() && what == "commit" => {
+                    // Neither committed nor aborted as far as we know: only a new producer, whose
+                    // initialisation resolves it, and the committed offsets can tell.
+                    return Err(Failure::Broken { reason: format!("commit: outcome unknown: {error}"), fenced: false });
+                }
+                _ => return Err(classify(what, &error)),
+            }
+        }
+    }
+
+    fn producer(&self) -> Result<&BaseProducer<Deliveries>, Failure> {
+        let missing = || Failure::Broken { reason: "not initialised".to_owned(), fenced: false };
+        self.producer.as_ref().ok_or_else(missing)
+    }
+
+    fn abort(&self, deadline: Duration) -> Result<(), Failure> {
+        let producer = self.producer()?;
+        producer.purge(PurgeConfig::default().queue().inflight());
+        let until = self.clock.now() + deadline;
+        while producer.in_flight_count() > 0 && self.clock.now() < until {
+            producer.poll(Duration::from_millis(1));
+        }
+        self.retry(until, "abort", |left| producer.abort_transaction(left))
+    }
+}
+
+impl Transactions<ConsumerGroupMetadata> for KafkaTransactions {
+    fn init(&mut self) -> Result<(), PortError> {
+        self.producer = None;
+        let built: Result<BaseProducer<Deliveries>, _> =
+            self.config.create_with_context(Deliveries::default());
+        let producer = built.map_err(|error| PortError::Fatal(format!("producer: {error}")))?;
+        match producer.init_transactions(INIT_PATIENCE) {
+            Ok(()) => {
+                self.producer = Some(producer);
+                Ok(())
+            }
+            Err(KafkaError::Transaction(fault)) if fault.is_fatal() => Err(PortError::Fatal(format!(
+                "init_transactions: {fault}; check that the user may write to this transactional id"
+            ))),
+            Err(error) => Err(PortError::Retriable(format!("init_transactions: {error}"))),
+        }
+    }
+
+    fn commit(&mut self, epoch: &Epoch, membership: ConsumerGroupMetadata, deadline: Duration) -> Outcome {
+        let until = self.clock.now() + deadline;
+        match self.attempt(epoch, &membership, until) {
+            Ok(()) => Outcome::Committed,
+            Err(Failure::Abort(reason)) => match self.abort(deadline) {
+                Ok(()) => Outcome::Aborted { reason },
+                Err(Failure::Abort(also)) => {
+                    self.producer = None;
+                    Outcome::Broken { reason: format!("{reason}; abort: {also}"), fenced: false }
+                }
+                Err(Failure::Broken { reason, fenced }) => {
+                    self.producer = None;
+                    Outcome::Broken { reason, fenced }
+                }
+            },
+            Err(Failure::Broken { reason, fenced }) => {
+                self.producer = None;
+                Outcome::Broken { reason, fenced }
+            }
+        }
+    }
+}
+
+fn classify(what: &str, error: &KafkaError) -> Failure {
+    let reason = format!("{what}: {error}");
+    match error {
+        KafkaError::Transaction(fault) => {
+            let fenced = matches!(
+                fault.code(),
+                RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch
+            );
+            if fault.is_fatal() || fenced {
+                Failure::Broken { reason, fenced }
+            } else {
+                Failure::Abort(reason)
+            }
+        }
+        KafkaError::MessageProduction(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::Fenced) => {
+            Failure::Broken { reason, fenced: true }
+        }
+        _ => Failure::Abort(reason),
+    }
+}

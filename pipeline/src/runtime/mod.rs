@@ -1,0 +1,17 @@
+//! The loops: what drives the stages, and in which order what happens.
+//!
+//! [`operator`] one stage of one stream · [`chain`] the stages of one stream · [`stream`] one stream with its
+//! order and its state · [`ingest`] what a record is · [`partition`] the streams of one partition ·
+//! [`records`] what they emit, as records · [`compute`] threads that own partitions · [`threads`] threads
+//! that commit and restore · [`worker`] the loop that joins them · [`assembly`] one worker a segment.
+
+pub mod blueprint;
+pub mod chain;
+pub mod compute;
+pub mod ingest;
+pub mod operator;
+pub mod partition;
+pub mod records;
+pub mod stream;
+pub mod threads;
+pub mod worker;

@@ -1,0 +1,534 @@
+//! One partition: its streams, what they emitted since the last commit, and how far it was read.
+//!
+//! Synchronous and free of I/O: records and `now` go in, the parts of a transaction come out. The same code runs on
+//! Kafka's compute threads, in the simulation and in tests.
+
+use super::ingest::{self, Ingested};
+use super::records::RecordWriter;
+use super::blueprint::Blueprint;
+use super::stream::{Inbound, Progress, Stream, StreamFault, StreamOutput};
+use crate::flow::disposition::{self, Disposition};
+use crate::flow::recent::RecentStreams;
+use crate::flow::reorder::Arrival;
+use crate::flow::watermark::Watermark;
+use crate::ports::{InRecord, OutRecord, PortError, Schemas};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use treble_core::{Fact, StageError, Window};
+use treble_schemas::{AbortReason, AudioChunk, ChunkBody, StreamId, StreamState};
+
+/// What bounds the work of a partition.
+#[derive(Debug, Clone, Copy)]
+pub struct PartitionLimits {
+    /// Output bytes buffered before a commit is waited for.
+    pub max_epoch_bytes: u64,
+    /// Windows gathered before the model is run.
+    pub max_windows: usize,
+    /// How long a gap may stay open.
+    pub gap_timeout: Duration,
+    /// How long a stream may stay silent.
+    pub idle_timeout: Duration,
+}
+
+/// What one partition contributes to a transaction.
+#[derive(Debug, Default)]
+pub struct EpochPart {
+    /// Records to write, in order.
+    pub records: Vec<OutRecord>,
+    /// The position to commit, if it moved.
+    pub position: Option<i64>,
+}
+
+/// What a partition noticed, for the runner to count.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// A record was read.
+    RecordRead {
+        /// Its size.
+        bytes: u64,
+    },
+    /// A stream began.
+    StreamStarted,
+    /// A stream ended well.
+    StreamEnded,
+    /// A stream was given up.
+    StreamAborted {
+        /// The error's code.
+        code: &'static str,
+    },
+    /// A dead letter was written.
+    DeadLetter {
+        /// The error's code.
+        code: &'static str,
+    },
+    /// A chunk had been seen before.
+    Repeat,
+    /// A chunk of a stream that was given up, or of one that ended, was skipped.
+    Skipped,
+    /// A stage noticed something.
+    Fact(&'static str, Fact),
+    /// A chunk was emitted.
+    Emitted {
+        /// Its frames.
+        frames: u64,
+        /// Its payload bytes.
+        bytes: u64,
+    },
+}
+
+/// Why a partition cannot go on.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PartitionHalt {
+    /// The model cannot run: no fault of any stream.
+    #[error("{stage}: {error}")]
+    Engine {
+        /// The stage that wants it.
+        stage: &'static str,
+        /// What it said.
+        error: StageError,
+    },
+    /// A stage cannot be built: a fault of the configuration.
+    #[error("{0}")]
+    Configuration(String),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Partition {
+    id: i32,
+    blueprint: Rc<Blueprint>,
+    writer: Rc<RecordWriter>,
+    limits: PartitionLimits,
+    streams: HashMap<StreamId, Stream>,
+    inbox: VecDeque<InRecord>,
+    inbox_bytes: u64,
+    ready: VecDeque<StreamId>,
+    touched: BTreeSet<StreamId>,
+    gone: BTreeSet<StreamId>,
+    recent: RecentStreams,
+    waiting_windows: usize,
+    watermark: Watermark,
+    records: Vec<OutRecord>,
+    record_bytes: u64,
+    notices: Vec<Notice>,
+}
+
+impl Partition {
+    /// A partition whose effects below `live_from` are committed, with the streams its state topic knows.
+    #[must_use]
+    pub fn new(
+        id: i32,
+        blueprint: Rc<Blueprint>,
+        writer: Rc<RecordWriter>,
+        limits: PartitionLimits,
+        live_from: i64,
+        streams: Vec<(StreamId, StreamState)>,
+        now: Duration,
+    ) -> Self {
+        let restore = |(id, state): (StreamId, StreamState)| (id.clone(), Stream::restore(id, state, now));
+        Self {
+            id,
+            blueprint,
+            writer,
+            limits,
+            streams: streams.into_iter().map(restore).collect(),
+            inbox: VecDeque::new(),
+            inbox_bytes: 0,
+            ready: VecDeque::new(),
+            touched: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            recent: RecentStreams::default(),
+            waiting_windows: 0,
+            watermark: Watermark::new(live_from),
+            records: Vec::new(),
+            record_bytes: 0,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Takes a record; [`work`](Self::work) looks at it.
+    pub fn receive(&mut self, record: InRecord) {
+        self.inbox_bytes += record.size_bytes();
+        self.inbox.push_back(record);
+    }
+
+    /// Streams in flight.
+    #[must_use]
+    pub fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Whether there is work that does not wait for a commit.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.record_bytes < self.limits.max_epoch_bytes && !(self.inbox.is_empty() && self.ready.is_empty())
+    }
+
+    /// Whether records wait to be looked at.
+    #[must_use]
+    pub fn has_inbox(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// Bytes of the records that wait to be looked at.
+    #[must_use]
+    pub fn inbox_bytes(&self) -> u64 {
+        self.inbox_bytes
+    }
+
+    /// Whether enough windows wait for the model.
+    #[must_use]
+    pub fn windows_are_full(&self) -> bool {
+        self.waiting_windows >= self.limits.max_windows
+    }
+
+    /// What was noticed since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Works until nothing is left to do, the epoch is full, or enough windows wait for the model. `Err` from the
+    /// registry means: try again later, nothing was lost.
+    pub fn work(&mut self, schemas: &dyn Schemas, now: Duration) -> Result<Result<(), PortError>, PartitionHalt> {
+        while self.has_work() && self.waiting_windows < self.limits.max_windows {
+            if let Some(id) = self.ready.pop_front() {
+                self.step(&id, now)?;
+            } else if let Some(record) = self.inbox.pop_front() {
+                let clips = self.blueprint.stages.first().is_some_and(|stage| stage.name == "decode");
+                match ingest::ingest(&record, schemas, clips) {
+                    Ok(ingested) => {
+                        self.inbox_bytes -= record.size_bytes();
+                        self.admit(record, ingested, now)?;
+                    }
+                    Err(outage) => {
+                        self.inbox.push_front(record);
+                        return Ok(Err(outage));
+                    }
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn admit(&mut self, record: InRecord, ingested: Ingested, now: Duration) -> Result<(), PartitionHalt> {
+        let offset = record.offset;
+        let replay = self.watermark.is_replay(offset);
+        if !replay {
+            self.notices.push(Notice::RecordRead { bytes: record.size_bytes() });
+        }
+        let record = Arc::new(record);
+        match ingested {
+            Ingested::Bad(_) if replay => {}
+            Ingested::Bad(fault) => {
+                let stage = self.writer.stage_name();
+                self.dead_letter(&record, stage, fault.code(), &fault.to_string(), None);
+            }
+            Ingested::Chunks(chunks) => {
+                for chunk in chunks {
+                    self.admit_chunk(chunk, &record, replay, now)?;
+                }
+            }
+        }
+        self.watermark.settle(offset);
+        Ok(())
+    }
+
+    fn admit_chunk(
+        &mut self,
+        chunk: AudioChunk,
+        record: &Arc<InRecord>,
+        replay: bool,
+        now: Duration,
+    ) -> Result<(), PartitionHalt> {
+        let id = chunk.stream_id.clone();
+        self.make_way(&chunk, now)?;
+        let stream = match self.streams.get_mut(&id) {
+            Some(stream) if !stream.wants(record.offset) => return Ok(()),
+            Some(stream) => stream,
+            None if replay => return Ok(()),
+            None if chunk.seq > 0 && self.recent.contains(&id) => {
+                self.notices.push(Notice::Skipped);
+                return Ok(());
+            }
+            None => {
+                let traceparent = crate::kafka::headers::traceparent(&record.headers).unwrap_or_default();
+                self.notices.push(Notice::StreamStarted);
+                let fresh = Stream::new(id.clone(), record.offset, traceparent, now);
+                self.streams.entry(id.clone()).or_insert(fresh)
+            }
+        };
+        let inbound = Inbound {
+            body: chunk.body,
+            capture_time_us: chunk.capture_time_us,
+            record: Arc::clone(record),
+        };
+        match stream.accept(chunk.seq, inbound, now) {
+            Arrival::Ready => {
+                self.ready.push_back(id.clone());
+                self.touched.insert(id);
+            }
+            Arrival::Held => {
+                self.touched.insert(id);
+            }
+            Arrival::Repeat => self.notices.push(Notice::Repeat),
+            Arrival::Overflow => {
+                let fault = stream.gap_fault();
+                self.give_up(&id, &fault, Some(Arc::clone(record)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the stream that a chunk belongs to up to date, where the chunk may begin another of the same id.
+    fn make_way(&mut self, chunk: &AudioChunk, now: Duration) -> Result<(), PartitionHalt> {
+        if chunk.seq != 0 {
+            return Ok(());
+        }
+        while self.streams.get(&chunk.stream_id).is_some_and(|stream| stream.is_ready() || stream.finishing()) {
+            if self.ready.is_empty() {
+                self.settle()?;
+            } else {
+                let id = self.ready.pop_front().unwrap_or_else(|| chunk.stream_id.clone());
+                self.step(&id, now)?;
+            }
+        }
+        let superseded = self
+            .streams
+            .get(&chunk.stream_id)
+            .is_some_and(|stream| stream.is_superseded_by(chunk.capture_time_us));
+        if superseded {
+            self.settle()?;
+            self.supersede(&chunk.stream_id);
+        }
+        Ok(())
+    }
+
+    fn supersede(&mut self, id: &StreamId) {
+        let Some(mut stream) = self.streams.remove(id) else { return };
+        if stream.aborted().is_none() {
+            let reason = AbortReason {
+                code: "superseded".to_owned(),
+                message: "a new stream with the same id began before END".to_owned(),
+                stage: self.writer.stage_name().to_owned(),
+            };
+            let mut out = StreamOutput::default();
+            stream.abort(reason, &mut out);
+            self.notices.push(Notice::StreamAborted { code: "superseded" });
+            self.write(&stream, out);
+        }
+        self.gone.insert(id.clone());
+    }
+
+    fn step(&mut self, id: &StreamId, now: Duration) -> Result<(), PartitionHalt> {
+        let Some(mut stream) = self.streams.remove(id) else { return Ok(()) };
+        let Some((seq, inbound)) = stream.next_inbound(now) else {
+            self.streams.insert(id.clone(), stream);
+            return Ok(());
+        };
+        if stream.aborted().is_some() {
+            self.notices.push(Notice::Skipped);
+        }
+        let record = Arc::clone(&inbound.record);
+        let mut out = StreamOutput::default();
+        let waiting = stream.ready_windows();
+        let outcome = stream.feed(seq, inbound, &self.blueprint, &mut out);
+        self.waiting_windows += stream.ready_windows().saturating_sub(waiting);
+        self.write(&stream, out);
+        if stream.is_ready() {
+            self.ready.push_back(id.clone());
+        }
+        self.conclude(stream, outcome, Some(record))
+    }
+
+    /// Runs the model for everything that waits for it.
+    pub fn settle(&mut self) -> Result<(), PartitionHalt> {
+        loop {
+            let (owners, windows) = self.gather();
+            if windows.is_empty() {
+                self.waiting_windows = 0;
+                return Ok(());
+            }
+            let results = self.infer(windows)?;
+            self.distribute(owners, results)?;
+        }
+    }
+
+    fn gather(&mut self) -> (Vec<(StreamId, usize, usize)>, Vec<Window>) {
+        let (mut owners, mut all) = (Vec::new(), Vec::new());
+        for id in &self.touched {
+            let Some(stream) = self.streams.get_mut(id) else { continue };
+            for (operator, windows) in stream.windows() {
+                owners.push((id.clone(), operator, windows.len()));
+                all.extend(windows);
+            }
+        }
+        (owners, all)
+    }
+
+    fn infer(&self, windows: Vec<Window>) -> Result<Vec<Window>, PartitionHalt> {
+        let stage = self.writer.stage_name();
+        let missing = || StageError::Inference { detail: "a stage wants a model, but none is loaded".to_owned() };
+        let engine = self.blueprint.assets.inference.as_ref();
+        let engine = engine.ok_or_else(|| PartitionHalt::Engine { stage, error: missing() })?;
+        engine.infer(windows).map_err(|error| PartitionHalt::Engine { stage, error })
+    }
+
+    fn distribute(
+        &mut self,
+        owners: Vec<(StreamId, usize, usize)>,
+        results: Vec<Window>,
+    ) -> Result<(), PartitionHalt> {
+        let mut results = results.into_iter();
+        for (id, operator, count) in owners {
+            let own: Vec<Window> = results.by_ref().take(count).collect();
+            let Some(mut stream) = self.streams.remove(&id) else { continue };
+            let mut out = StreamOutput::default();
+            let outcome = stream.supply(operator, own, &mut out);
+            self.write(&stream, out);
+            self.conclude(stream, outcome, None)?;
+        }
+        Ok(())
+    }
+
+    fn conclude(
+        &mut self,
+        stream: Stream,
+        outcome: Result<Progress, StreamFault>,
+        record: Option<Arc<InRecord>>,
+    ) -> Result<(), PartitionHalt> {
+        let id = stream.id().clone();
+        match outcome {
+            Ok(Progress::Open) => {
+                self.streams.insert(id, stream);
+            }
+            Ok(Progress::Ended) => {
+                self.notices.push(Notice::StreamEnded);
+                self.recent.remember(id.clone());
+                self.gone.insert(id);
+            }
+            Ok(Progress::Aborted) => {
+                if stream.aborted().is_none() {
+                    self.notices.push(Notice::StreamAborted { code: "aborted_upstream" });
+                }
+                self.recent.remember(id.clone());
+                self.gone.insert(id);
+            }
+            Err(fault) => {
+                self.streams.insert(id.clone(), stream);
+                self.give_up(&id, &fault, record)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up(
+        &mut self,
+        id: &StreamId,
+        fault: &StreamFault,
+        record: Option<Arc<InRecord>>,
+    ) -> Result<(), PartitionHalt> {
+        if let Disposition::Halt = disposition::of_stream(fault) {
+            return Err(PartitionHalt::Configuration(fault.to_string()));
+        }
+        let Some(mut stream) = self.streams.remove(id) else { return Ok(()) };
+        if stream.aborted().is_some() {
+            self.streams.insert(id.clone(), stream);
+            return Ok(());
+        }
+        let reason = AbortReason {
+            code: fault.code().to_owned(),
+            message: fault.to_string(),
+            stage: fault.stage().unwrap_or(self.writer.stage_name()).to_owned(),
+        };
+        let record = record.or_else(|| stream.held_record());
+        let mut out = StreamOutput::default();
+        stream.abort(reason, &mut out);
+        self.notices.push(Notice::StreamAborted { code: fault.code() });
+        self.write(&stream, out);
+        if let Some(record) = record {
+            let stage = fault.stage().unwrap_or(self.writer.stage_name());
+            self.dead_letter(&record, stage, fault.code(), &fault.to_string(), Some(stream.first_offset()));
+        }
+        self.touched.insert(id.clone());
+        self.streams.insert(id.clone(), stream);
+        Ok(())
+    }
+
+    fn write(&mut self, stream: &Stream, out: StreamOutput) {
+        self.notices.extend(out.facts.into_iter().map(|(stage, fact)| Notice::Fact(stage, fact)));
+        for chunk in &out.chunks {
+            if let ChunkBody::Start { segment, .. } | ChunkBody::Data { segment, .. } = &chunk.body {
+                let (frames, bytes) = (segment.n_samples, segment.data.len() as u64);
+                self.notices.push(Notice::Emitted { frames, bytes });
+            }
+            let record = self.writer.output(self.id, chunk, stream.traceparent());
+            self.push_record(record);
+        }
+    }
+
+    fn dead_letter(
+        &mut self,
+        record: &InRecord,
+        stage: &str,
+        code: &'static str,
+        message: &str,
+        stream_first_offset: Option<i64>,
+    ) {
+        self.notices.push(Notice::DeadLetter { code });
+        let letter = self.writer.dead_letter(record, stage, code, message, stream_first_offset);
+        self.push_record(letter);
+    }
+
+    fn push_record(&mut self, record: OutRecord) {
+        self.record_bytes += record.size_bytes();
+        self.records.push(record);
+    }
+
+    /// Gives up the streams that waited too long. Call at least once a second.
+    pub fn tick(&mut self, now: Duration) -> Result<(), PartitionHalt> {
+        let (gap, idle) = (self.limits.gap_timeout, self.limits.idle_timeout);
+        let overdue = |(id, stream): (&StreamId, &Stream)| Some((id.clone(), stream.overdue(now, gap, idle)?));
+        let mut all: Vec<_> = self.streams.iter().filter_map(overdue).collect();
+        all.sort_by(|(left, _), (right, _)| left.cmp(right));
+        for (id, fault) in all {
+            self.settle()?;
+            let given_up = self.streams.get(&id).is_some_and(|stream| stream.aborted().is_some());
+            if given_up {
+                self.streams.remove(&id);
+                self.gone.insert(id);
+            } else {
+                self.give_up(&id, &fault, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a commit would write anything or move the position.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        !self.records.is_empty() || !self.touched.is_empty() || self.watermark.has_moved()
+    }
+
+    /// Cuts the epoch: everything emitted so far, the state of every stream touched, and the position.
+    pub fn freeze(&mut self) -> Result<EpochPart, PartitionHalt> {
+        self.settle()?;
+        let position = self.watermark.position();
+        for id in std::mem::take(&mut self.touched) {
+            if let Some(stream) = self.streams.get_mut(&id) {
+                let state = stream.state(position, &self.blueprint.stages);
+                let record = self.writer.state(self.id, &id, &state);
+                self.records.push(record);
+                self.gone.remove(&id);
+            }
+        }
+        for id in std::mem::take(&mut self.gone) {
+            if !self.streams.contains_key(&id) {
+                self.records.push(self.writer.tombstone(self.id, &id));
+            }
+        }
+        self.record_bytes = 0;
+        Ok(EpochPart { records: std::mem::take(&mut self.records), position: self.watermark.freeze() })
+    }
+}

@@ -1,0 +1,532 @@
+//! One stream on one partition: its order, its chain of stages, and what is durable about it.
+
+use super::blueprint::Blueprint;
+use super::chain::{Chain, ChainBuildError, ChainError, ChainOutput, ChainRestart};
+use crate::convert::{self, ConvertError};
+use crate::flow::reorder::{Arrival, Reorder};
+use crate::ports::InRecord;
+use crate::stages::StageEntry;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use treble_core::{AnyPayload, Fact, Restart};
+use treble_schemas::{
+    AbortReason, AudioChunk, AudioFormat, ChunkBody, OperatorState, Source, StreamId, StreamState, Totals,
+};
+
+/// A chunk on its way into the chain, with the record it came in.
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    /// What it says.
+    pub body: ChunkBody,
+    /// When its first frame was captured, Unix time in microseconds.
+    pub capture_time_us: i64,
+    /// The record, kept for a dead letter; shared by the pieces of a raw clip.
+    pub record: Arc<InRecord>,
+}
+
+/// Why a stream is given up.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum StreamFault {
+    /// A stage refused an input.
+    #[error(transparent)]
+    Stage(#[from] ChainError),
+    /// A chunk's data is not what its format says.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
+    /// A stage could not be built.
+    #[error(transparent)]
+    Build(#[from] ChainBuildError),
+    /// The first chunk is not START.
+    #[error("the stream does not begin with START at seq 0; publish its chunks from the first on")]
+    MissingStart,
+    /// START came again in the middle.
+    #[error("START at seq {seq}, in the middle of the stream; a new stream needs a new id, or END before it")]
+    UnexpectedStart {
+        /// Its sequence number.
+        seq: u64,
+    },
+    /// Chunks did not come in time.
+    #[error("chunks {from}..={to} are missing and did not come within flow.gap_timeout_ms; publish them again")]
+    Gap {
+        /// The first missing number.
+        from: u64,
+        /// The last missing number.
+        to: u64,
+    },
+    /// Nothing came for too long.
+    #[error("no chunk and no END within flow.idle_timeout_ms; end streams with END")]
+    Idle,
+    /// What must be read again is gone, and the operator chose to go on.
+    #[error("the chunks needed to continue after a restart were deleted by retention")]
+    LostRestart,
+    /// END's totals contradict what came.
+    #[error("END says {claimed} bytes, but {received} came; the stream is incomplete, publish it again")]
+    Totals {
+        /// What END says.
+        claimed: u64,
+        /// What came.
+        received: u64,
+    },
+}
+
+impl StreamFault {
+    /// The stage at fault, where a stage is.
+    #[must_use]
+    pub fn stage(&self) -> Option<&'static str> {
+        match self {
+            Self::Stage(fault) | Self::Build(ChainBuildError::Chain(fault)) => Some(fault.stage),
+            _ => None,
+        }
+    }
+
+    /// A stable name for metrics, events and dead letters.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Stage(fault) => fault.error.code(),
+            Self::Convert(fault) => fault.code(),
+            Self::Build(ChainBuildError::Config(_)) => "configuration",
+            Self::Build(ChainBuildError::Chain(fault)) => fault.error.code(),
+            Self::MissingStart => "missing_start",
+            Self::UnexpectedStart { .. } => "unexpected_start",
+            Self::Gap { .. } => "gap",
+            Self::Idle => "idle",
+            Self::LostRestart => "lost_restart",
+            Self::Totals { .. } => "totals",
+        }
+    }
+}
+
+/// What became of a stream after a step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// It goes on.
+    Open,
+    /// Its END has been emitted: state can go.
+    Ended,
+    /// Its producer gave it up, and ABORT has been emitted: state can go.
+    Aborted,
+}
+
+/// What a step made a stream emit.
+#[derive(Debug, Default)]
+pub struct StreamOutput {
+    /// Chunks for the output topic, in order; replayed ones left out.
+    pub chunks: Vec<AudioChunk>,
+    /// What the stages noticed.
+    pub facts: Vec<(&'static str, Fact)>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Stream {
+    id: StreamId,
+    order: Reorder<Inbound>,
+    chain: Option<Chain>,
+    restart: ChainRestart,
+    formats: VecDeque<(u64, AudioFormat)>,
+    offsets: VecDeque<(u64, i64)>,
+    resume_offset: i64,
+    replay_until: u64,
+    first_offset: i64,
+    started_at_us: i64,
+    last_capture_us: i64,
+    in_bytes: Option<u64>,
+    next_out_seq: u64,
+    out_format: Option<AudioFormat>,
+    totals: Totals,
+    source: Option<Source>,
+    traceparent: String,
+    aborted: Option<AbortReason>,
+    last_activity: Duration,
+}
+
+impl Stream {
+    /// A stream of which nothing is known yet.
+    #[must_use]
+    pub fn new(id: StreamId, first_offset: i64, traceparent: String, now: Duration) -> Self {
+        Self {
+            id,
+            order: Reorder::new(0),
+            chain: None,
+            restart: ChainRestart::default(),
+            formats: VecDeque::new(),
+            offsets: VecDeque::new(),
+            resume_offset: first_offset,
+            replay_until: 0,
+            first_offset,
+            started_at_us: 0,
+            last_capture_us: 0,
+            in_bytes: Some(0),
+            next_out_seq: 0,
+            out_format: None,
+            totals: Totals { samples: 0, bytes: 0, crc32c: Some(0) },
+            source: None,
+            traceparent,
+            aborted: None,
+            last_activity: now,
+        }
+    }
+
+    /// A stream as its state record left it: inputs from `restart_offset` on are to be fed again, output that
+    /// is already committed stays suppressed.
+    #[must_use]
+    pub fn restore(id: StreamId, state: StreamState, now: Duration) -> Self {
+        let mut stream = Self::new(id, state.first_offset, state.traceparent, now);
+        let operators = state.operators.iter().map(|operator| Restart {
+            input: operator.restart_input,
+            output: operator.restart_output,
+            checkpoint: operator.checkpoint.clone(),
+        });
+        stream.restart = ChainRestart { operators: operators.collect() };
+        stream.order = Reorder::new(state.restart_in_seq);
+        stream.resume_offset = state.restart_offset;
+        stream.replay_until = state.next_in_seq;
+        stream.started_at_us = state.started_at_us;
+        stream.last_capture_us = state.started_at_us;
+        // Bytes before the restart point are not read again, so END's count cannot be checked.
+        stream.in_bytes = (state.restart_in_seq == 0).then_some(0);
+        stream.next_out_seq = state.next_out_seq;
+        stream.totals =
+            Totals { samples: state.out_samples, bytes: state.out_bytes, crc32c: Some(state.out_crc32c) };
+        stream.formats.extend(state.in_format.map(|format| (0, format)));
+        stream.aborted = state.aborted;
+        stream
+    }
+
+    /// The stream's id.
+    #[must_use]
+    pub fn id(&self) -> &StreamId {
+        &self.id
+    }
+
+    /// W3C trace context of the stream; empty where it has none.
+    #[must_use]
+    pub fn traceparent(&self) -> &str {
+        &self.traceparent
+    }
+
+    /// When the stream's first chunk was captured, Unix time in microseconds.
+    #[must_use]
+    pub fn started_at_us(&self) -> i64 {
+        self.started_at_us
+    }
+
+    /// The offset of the stream's first record.
+    #[must_use]
+    pub fn first_offset(&self) -> i64 {
+        self.first_offset
+    }
+
+    /// Why the stream was given up, if it was.
+    #[must_use]
+    pub fn aborted(&self) -> Option<&AbortReason> {
+        self.aborted.as_ref()
+    }
+
+    /// Whether a record at `offset` belongs to what this stream must be fed: an earlier one belongs to a
+    /// stream of the same id that has ended, or lies before the restart point.
+    #[must_use]
+    pub fn wants(&self, offset: i64) -> bool {
+        offset >= self.resume_offset
+    }
+
+    /// Whether inputs are being fed again whose effects are already committed.
+    #[must_use]
+    pub fn replays(&self) -> bool {
+        self.order.next_seq() < self.replay_until
+    }
+
+    /// Whether END was fed, and the model still has windows.
+    #[must_use]
+    pub fn finishing(&self) -> bool {
+        self.chain.as_ref().is_some_and(Chain::is_finishing)
+    }
+
+    /// Whether a START captured at `capture_time_us` begins another stream of the same id, rather than being
+    /// a repeat of this one's.
+    #[must_use]
+    pub fn is_superseded_by(&self, capture_time_us: i64) -> bool {
+        self.order.next_seq() > 0 && self.started_at_us != capture_time_us
+    }
+
+    /// Takes a chunk.
+    pub fn accept(&mut self, seq: u64, inbound: Inbound, now: Duration) -> Arrival {
+        let offset = inbound.record.offset;
+        let arrival = self.order.accept(seq, inbound, now);
+        if matches!(arrival, Arrival::Ready | Arrival::Held) {
+            self.last_activity = now;
+            let at = self.offsets.partition_point(|(other, _)| *other < seq);
+            self.offsets.insert(at, (seq, offset));
+        }
+        arrival
+    }
+
+    /// The next chunk in order, if it is here.
+    pub fn next_inbound(&mut self, now: Duration) -> Option<(u64, Inbound)> {
+        self.order.next(now)
+    }
+
+    /// Feeds one chunk, taken by [`next_inbound`](Self::next_inbound).
+    pub fn feed(
+        &mut self,
+        seq: u64,
+        inbound: Inbound,
+        blueprint: &Blueprint,
+        out: &mut StreamOutput,
+    ) -> Result<Progress, StreamFault> {
+        if self.aborted.is_some() {
+            return Ok(match inbound.body {
+                ChunkBody::End(_) | ChunkBody::Abort(_) => Progress::Aborted,
+                ChunkBody::Start { .. } | ChunkBody::Data { .. } => Progress::Open,
+            });
+        }
+        self.last_capture_us = inbound.capture_time_us;
+        self.source = Some(source_of(&inbound, seq));
+        match inbound.body {
+            ChunkBody::Start { format, segment } => {
+                if seq > 0 {
+                    return Err(StreamFault::UnexpectedStart { seq });
+                }
+                self.started_at_us = inbound.capture_time_us;
+                self.feed_segment(seq, Some(format), segment, blueprint, out)?;
+            }
+            ChunkBody::Data { format, segment } => {
+                self.feed_segment(seq, format, segment, blueprint, out)?;
+            }
+            ChunkBody::End(totals) => return self.feed_end(totals, out),
+            ChunkBody::Abort(reason) => {
+                self.emit_abort(reason, out);
+                return Ok(Progress::Aborted);
+            }
+        }
+        Ok(Progress::Open)
+    }
+
+    fn feed_segment(
+        &mut self,
+        seq: u64,
+        format: Option<AudioFormat>,
+        segment: treble_schemas::Segment,
+        blueprint: &Blueprint,
+        out: &mut StreamOutput,
+    ) -> Result<(), StreamFault> {
+        if let Some(format) = format {
+            self.formats.push_back((seq, format));
+        }
+        let (_, format) = self.formats.back().ok_or(StreamFault::MissingStart)?;
+        if let Some(bytes) = &mut self.in_bytes {
+            *bytes += segment.data.len() as u64;
+        }
+        let payload = convert::to_payload(format, segment)?;
+        let output = self.chain(blueprint)?.push(payload)?;
+        self.collect(output, out);
+        Ok(())
+    }
+
+    fn feed_end(&mut self, claimed: Totals, out: &mut StreamOutput) -> Result<Progress, StreamFault> {
+        if let (Some(received), true) = (self.in_bytes, claimed.bytes > 0)
+            && received != claimed.bytes
+        {
+            return Err(StreamFault::Totals { claimed: claimed.bytes, received });
+        }
+        let chain = self.chain.as_mut().ok_or(StreamFault::MissingStart)?;
+        let output = chain.finish()?;
+        self.collect(output, out);
+        Ok(self.conclude(out))
+    }
+
+    /// The windows that became ready, with the operator that wants each group.
+    pub fn windows(&mut self) -> Vec<(usize, Vec<treble_core::Window>)> {
+        self.chain.as_mut().map(Chain::windows).unwrap_or_default()
+    }
+
+    /// How many windows wait to be taken to the model.
+    #[must_use]
+    pub fn ready_windows(&self) -> usize {
+        self.chain.as_ref().map_or(0, Chain::ready_windows)
+    }
+
+    /// Brings an operator its results.
+    pub fn supply(
+        &mut self,
+        operator: usize,
+        results: Vec<treble_core::Window>,
+        out: &mut StreamOutput,
+    ) -> Result<Progress, StreamFault> {
+        let Some(chain) = self.chain.as_mut() else { return Ok(Progress::Open) };
+        let output = chain.supply(operator, results)?;
+        self.collect(output, out);
+        Ok(self.conclude(out))
+    }
+
+    fn conclude(&mut self, out: &mut StreamOutput) -> Progress {
+        if !self.chain.as_ref().is_some_and(Chain::is_finished) {
+            return Progress::Open;
+        }
+        let end = self.chunk(self.next_out_seq, ChunkBody::End(self.totals));
+        self.next_out_seq += 1;
+        out.chunks.push(end);
+        Progress::Ended
+    }
+
+    /// Gives the stream up: ABORT follows what was emitted, and its remaining input is skipped.
+    pub fn abort(&mut self, reason: AbortReason, out: &mut StreamOutput) {
+        self.aborted = Some(reason.clone());
+        self.emit_abort(reason, out);
+    }
+
+    fn emit_abort(&mut self, reason: AbortReason, out: &mut StreamOutput) {
+        self.chain = None;
+        let abort = self.chunk(self.next_out_seq, ChunkBody::Abort(reason));
+        self.next_out_seq += 1;
+        out.chunks.push(abort);
+    }
+
+    /// The fault of a stream that waited too long at time `now`.
+    #[must_use]
+    pub fn overdue(&self, now: Duration, gap_limit: Duration, idle_limit: Duration) -> Option<StreamFault> {
+        if let Some(gap) = self.order.expired_gap(now, gap_limit) {
+            return Some(StreamFault::Gap { from: gap.from, to: gap.to });
+        }
+        let idle = now.saturating_sub(self.last_activity) >= idle_limit;
+        idle.then_some(StreamFault::Idle)
+    }
+
+    /// The missing range, where chunks wait behind one.
+    #[must_use]
+    pub fn gap_fault(&self) -> StreamFault {
+        match self.order.gap() {
+            Some(gap) => StreamFault::Gap { from: gap.from, to: gap.to },
+            None => StreamFault::MissingStart,
+        }
+    }
+
+    /// A record that the stream is made of, for a dead letter about its absence.
+    #[must_use]
+    pub fn held_record(&self) -> Option<Arc<InRecord>> {
+        self.order.held().next().map(|inbound| Arc::clone(&inbound.record))
+    }
+
+    /// Whether a chunk is ready to be fed.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.order.has_next()
+    }
+
+    /// The record to make durable, where nothing waits for the model; `position` is the partition's watermark.
+    pub fn state(&mut self, position: i64, stages: &[&'static StageEntry]) -> StreamState {
+        let restart = match &mut self.chain {
+            Some(chain) => {
+                chain.note_restarts();
+                chain.restart(self.next_out_seq)
+            }
+            None => self.restart.clone(),
+        };
+        let next_in_seq = self.order.next_seq().max(self.replay_until);
+        let idle_chain = self.chain.is_none() && self.aborted.is_some();
+        let restart_in_seq = if idle_chain { self.order.next_seq() } else { restart.input() };
+        self.forget_before(restart_in_seq);
+        let awaits_replay = self.chain.is_none() && self.aborted.is_none();
+        let floor = if awaits_replay { self.resume_offset } else { position };
+        let restart_offset = self.offsets.iter().map(|(_, offset)| *offset).min().unwrap_or(floor).min(floor);
+        StreamState {
+            next_in_seq,
+            restart_offset,
+            restart_in_seq,
+            next_out_seq: self.next_out_seq,
+            out_samples: self.totals.samples,
+            out_bytes: self.totals.bytes,
+            out_crc32c: self.totals.crc32c.unwrap_or_default(),
+            in_format: self.formats.front().map(|(_, format)| format.clone()),
+            started_at_us: self.started_at_us,
+            operators: operator_states(&restart, stages),
+            aborted: self.aborted.clone(),
+            traceparent: self.traceparent.clone(),
+            first_offset: self.first_offset,
+        }
+    }
+
+    /// Drops what a successor that restarts at `seq` does not need; keeps the format in force there.
+    fn forget_before(&mut self, seq: u64) {
+        while self.offsets.front().is_some_and(|(first, _)| *first < seq) {
+            self.offsets.pop_front();
+        }
+        while self.formats.get(1).is_some_and(|(since, _)| *since < seq) {
+            self.formats.pop_front();
+        }
+    }
+
+    fn chain(&mut self, blueprint: &Blueprint) -> Result<&mut Chain, StreamFault> {
+        if self.chain.is_none() {
+            self.chain = Some(Chain::resume(blueprint, &self.restart)?);
+        }
+        Ok(self.chain.as_mut().expect("built just above"))
+    }
+
+    fn collect(&mut self, output: ChainOutput, out: &mut StreamOutput) {
+        if !self.replays() {
+            out.facts.extend(output.facts);
+        }
+        let emitted = self.chain.as_ref().map_or(0, Chain::emitted);
+        let first = emitted - output.items.len() as u64;
+        for (seq, payload) in (first..).zip(output.items) {
+            let format = convert::format_of(&payload);
+            let changed = self.out_format.as_ref() != Some(&format);
+            if changed {
+                self.out_format = Some(format.clone());
+            }
+            if seq >= self.next_out_seq {
+                self.emit(seq, payload, format, changed, out);
+            }
+        }
+    }
+
+    fn emit(
+        &mut self,
+        seq: u64,
+        payload: AnyPayload,
+        format: AudioFormat,
+        changed: bool,
+        out: &mut StreamOutput,
+    ) {
+        let segment = convert::to_segment(payload);
+        self.totals.samples += segment.n_samples;
+        self.totals.bytes += segment.data.len() as u64;
+        self.totals.crc32c = self.totals.crc32c.map(|crc| convert::crc32c_append(crc, &segment.data));
+        let body = match seq {
+            0 => ChunkBody::Start { format, segment },
+            _ => ChunkBody::Data { format: changed.then_some(format), segment },
+        };
+        out.chunks.push(self.chunk(seq, body));
+        self.next_out_seq = seq + 1;
+    }
+
+    fn chunk(&self, seq: u64, body: ChunkBody) -> AudioChunk {
+        AudioChunk {
+            stream_id: self.id.clone(),
+            seq,
+            capture_time_us: if seq == 0 { self.started_at_us } else { self.last_capture_us },
+            source: self.source.clone(),
+            body,
+        }
+    }
+}
+
+fn source_of(inbound: &Inbound, seq: u64) -> Source {
+    let record = &inbound.record;
+    Source { topic: record.topic.to_string(), partition: record.partition, offset: record.offset, seq }
+}
+
+fn operator_states(restart: &ChainRestart, stages: &[&'static StageEntry]) -> Vec<OperatorState> {
+    let points = restart.operators.iter().zip(stages);
+    let state = |(point, entry): (&Restart, &&StageEntry)| OperatorState {
+        stage: entry.name.to_owned(),
+        restart_input: point.input,
+        restart_output: point.output,
+        checkpoint: point.checkpoint.clone(),
+        model_version: String::new(),
+    };
+    points.map(state).collect()
+}

@@ -1,0 +1,21 @@
+//! The log: one line an event on standard error, for people or for collectors.
+
+use crate::config::{LogConfig, LogFormat};
+use std::io;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+/// Starts the log as configured. Levels were validated with the configuration; what does not parse here
+/// falls back to `info`. A second call changes nothing.
+pub fn init(config: &LogConfig) {
+    let targets: Targets =
+        config.level.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let layer = match config.format {
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed(),
+        LogFormat::Text => fmt::layer().with_writer(io::stderr).boxed(),
+    };
+    // Only a process that already has a log, such as a test, refuses a second one.
+    drop(tracing_subscriber::registry().with(layer.with_filter(targets)).try_init());
+}

@@ -1,0 +1,154 @@
+//! Which stages share a process and a transaction: a pure function of the configured list.
+
+use crate::stages::{INPUT_TOPIC, STAGES, StageEntry};
+use std::fmt;
+use thiserror::Error;
+
+/// How the chosen stages are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Topology {
+    /// A topic between all stages: each scales on its own.
+    #[default]
+    Distributed,
+    /// Contiguous stages handed over in memory, in one transaction.
+    Fused,
+}
+
+/// Stages that run as one consumer group: a topic in, a topic out, one state topic.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// The stages, in data-flow order; one in the distributed topology.
+    pub stages: Vec<&'static StageEntry>,
+    /// The topic read.
+    pub input_topic: String,
+    /// The topic written.
+    pub output_topic: String,
+    /// The compacted topic that holds the state of streams in flight.
+    pub state_topic: String,
+    /// The consumer group, and the stem of transactional ids.
+    pub group: String,
+}
+
+impl Segment {
+    /// The segment's name in metrics and logs: its stages joined by `-`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.stages.iter().map(|stage| stage.name).collect::<Vec<_>>().join("-")
+    }
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ─► {} ─► {}", self.input_topic, self.name(), self.output_topic)
+    }
+}
+
+/// Why a list of stages is no topology.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TopologyError {
+    /// A name that is no stage.
+    #[error("`{name}` is no stage; the stages are {}", known())]
+    UnknownStage {
+        /// The name.
+        name: String,
+    },
+    /// A stage listed twice.
+    #[error("stage `{name}` is listed twice")]
+    Repeated {
+        /// The name.
+        name: &'static str,
+    },
+    /// Nothing to run.
+    #[error("no stage to run; the stages are {}", known())]
+    Empty,
+}
+
+fn known() -> String {
+    STAGES.iter().map(|stage| stage.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The segments of `names` under `prefix`. Order in `names` does not matter: data flows in the order of
+/// [`STAGES`]. Fused, a gap in the list starts a new segment.
+pub fn segments(names: &[String], topology: Topology, prefix: &str) -> Result<Vec<Segment>, TopologyError> {
+    let mut chosen = Vec::new();
+    for name in names {
+        let position = STAGES.iter().position(|stage| stage.name == name);
+        let index = position.ok_or_else(|| TopologyError::UnknownStage { name: name.clone() })?;
+        if chosen.contains(&index) {
+            return Err(TopologyError::Repeated { name: STAGES[index].name });
+        }
+        chosen.push(index);
+    }
+    chosen.sort_unstable();
+    let runs = match topology {
+        Topology::Distributed => chosen.iter().map(|index| *index..=*index).collect(),
+        Topology::Fused => contiguous(&chosen),
+    };
+    if runs.is_empty() {
+        return Err(TopologyError::Empty);
+    }
+    Ok(runs.into_iter().map(|run| segment(*run.start(), *run.end(), prefix)).collect())
+}
+
+fn contiguous(sorted: &[usize]) -> Vec<std::ops::RangeInclusive<usize>> {
+    let mut runs: Vec<std::ops::RangeInclusive<usize>> = Vec::new();
+    for &index in sorted {
+        match runs.last_mut() {
+            Some(run) if *run.end() + 1 == index => *run = *run.start()..=index,
+            _ => runs.push(index..=index),
+        }
+    }
+    runs
+}
+
+fn segment(first: usize, last: usize, prefix: &str) -> Segment {
+    let stages: Vec<_> = STAGES[first..=last].iter().collect();
+    let input = if first == 0 { INPUT_TOPIC } else { STAGES[first - 1].output_topic };
+    let name = stages.iter().map(|stage| stage.name).collect::<Vec<_>>().join("-");
+    Segment {
+        input_topic: format!("{prefix}.{input}"),
+        output_topic: format!("{prefix}.{}", STAGES[last].output_topic),
+        state_topic: format!("{prefix}.state.{}", STAGES[first].name),
+        group: format!("{prefix}.{name}"),
+        stages,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(names: &[&str], topology: Topology, expect: &[&str]) {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let shown: Vec<String> =
+            segments(&names, topology, "t").unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, expect);
+    }
+
+    #[test]
+    fn neighbours_in_the_list_agree_on_what_travels_between_them() {
+        assert!(STAGES.windows(2).all(|pair| pair[0].output == pair[1].input));
+    }
+
+    #[test]
+    fn distributed_is_a_segment_a_stage() {
+        let expect = ["t.audio.in ─► decode ─► t.audio.pcm", "t.audio.hires ─► encode ─► t.audio.out"];
+        check(&["encode", "decode"], Topology::Distributed, &expect);
+    }
+
+    #[test]
+    fn fused_joins_neighbours_and_leaves_gaps() {
+        let all = ["t.audio.in ─► decode-upscale-encode ─► t.audio.out"];
+        check(&["decode", "upscale", "encode"], Topology::Fused, &all);
+        let gap = ["t.audio.in ─► decode ─► t.audio.pcm", "t.audio.hires ─► encode ─► t.audio.out"];
+        check(&["decode", "encode"], Topology::Fused, &gap);
+    }
+
+    #[test]
+    fn faults_are_named() {
+        let unknown = segments(&["upscael".into()], Topology::Fused, "t").unwrap_err();
+        assert!(unknown.to_string().contains("decode, upscale, encode"));
+        assert_eq!(segments(&[], Topology::Fused, "t").unwrap_err(), TopologyError::Empty);
+    }
+}
