@@ -1,0 +1,100 @@
+//! The laws that every stage obeys, over every fixture and over hostile variations of them.
+
+mod support;
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use support::{NAMES, chunks, fixture, whole};
+use treble_core::{Assets, EncodedChunk, EncodedFormat, Pace, laws};
+use treble_decode::{DecodeConfig, DecodeStage};
+
+fn config() -> (DecodeConfig, Assets) {
+    (DecodeConfig::default(), Assets::default())
+}
+
+/// The stream as a live one, whose grid is ten times finer.
+fn live(mut inputs: Vec<EncodedChunk>) -> Vec<EncodedChunk> {
+    for input in &mut inputs {
+        input.format = EncodedFormat { pace: Pace::Live, ..EncodedFormat::default() };
+    }
+    inputs
+}
+
+#[test]
+fn bytes_may_come_one_by_one() {
+    let (config, assets) = config();
+    for name in NAMES {
+        laws::blind_to_cuts::<DecodeStage>(&config, &assets, &whole(name), &chunks(&fixture(name), &[1]));
+    }
+}
+
+#[test]
+fn a_finished_stage_is_as_new() {
+    let (config, assets) = config();
+    for name in NAMES {
+        laws::as_new_after_finish::<DecodeStage>(&config, &assets, &whole(name));
+    }
+}
+
+#[test]
+fn a_successor_continues_where_its_predecessor_was_lost() {
+    let (config, assets) = config();
+    for name in NAMES {
+        let inputs = live(chunks(&fixture(name), &[700, 1_300]));
+        laws::replay_equals_uninterrupted::<DecodeStage>(&config, &assets, &inputs);
+    }
+}
+
+/// Every prefix of a fixture ends in output or in a typed error, and alike for any cut.
+#[test]
+fn a_stream_may_end_anywhere() {
+    let (config, assets) = config();
+    for name in NAMES {
+        let bytes = fixture(name);
+        for end in (0..bytes.len()).step_by(97) {
+            let (one, other) = (chunks(&bytes[..end], &[usize::MAX]), chunks(&bytes[..end], &[251]));
+            laws::blind_to_cuts::<DecodeStage>(&config, &assets, &one, &other);
+            laws::total::<DecodeStage>(&config, &assets, &one);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_cut_never_shows(name in prop::sample::select(NAMES), sizes in prop::collection::vec(1_usize..5_000, 1..8)) {
+        let (config, assets) = config();
+        let bytes = fixture(name);
+        laws::blind_to_cuts::<DecodeStage>(&config, &assets, &whole(name), &chunks(&bytes, &sizes));
+    }
+
+    #[test]
+    fn damaged_bytes_end_in_output_or_in_an_error_whatever_the_cut(
+        name in prop::sample::select(NAMES),
+        faults in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        size in 1_usize..3_000,
+    ) {
+        let (config, assets) = config();
+        let mut bytes = fixture(name);
+        for (at, value) in faults {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        let inputs = chunks(&bytes, &[size]);
+        laws::total::<DecodeStage>(&config, &assets, &inputs);
+        laws::blind_to_cuts::<DecodeStage>(&config, &assets, &chunks(&bytes, &[usize::MAX]), &inputs);
+    }
+
+    #[test]
+    fn noise_after_any_magic_is_survived(
+        name in prop::sample::select(NAMES),
+        keep in 0_usize..200,
+        noise in prop::collection::vec(any::<u8>(), 0..4_000),
+    ) {
+        let (config, assets) = config();
+        let head = fixture(name);
+        let bytes = [&head[..keep.min(head.len())], &noise].concat();
+        laws::total::<DecodeStage>(&config, &assets, &chunks(&bytes, &[311]));
+    }
+}
