@@ -2,8 +2,6 @@
 //!
 //! `bytes` fields become `bytes::Bytes`, so that a chunk's payload is a slice of the record it came in.
 
-#![expect(clippy::print_stdout, reason = "a build script talks to cargo on stdout")]
-
 use std::error::Error;
 use std::path::PathBuf;
 

@@ -288,7 +288,7 @@ mod tests {
                 .collect();
             drop(DeadLetter::from_headers(&headers));
             prop_assert!(original_headers(&headers).is_empty());
-            let _ = attempts(&headers);
+            let _attempts = attempts(&headers);
         }
     }
 }

@@ -5,6 +5,8 @@
 //! `TREBLE_WRITE_HISTORY=v2 cargo test -p treble-schemas --test compat -- a_release_is_written_on_request`,
 //! and commit the new folder. The folders of earlier releases never change.
 
+#![expect(clippy::unwrap_used, reason = "a test: what cannot be unwrapped is a failure")]
+
 #[path = "compat/evolution.rs"]
 mod evolution;
 #[path = "compat/samples.rs"]
