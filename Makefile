@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CARGO := cargo
-BIN := $(or $(CARGO_TARGET_DIR),target)/debug/treble
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 FILE ?=
 
 .PHONY: help setup build demo test lint fmt unit bench kafka-up kafka-down kafka-status kafka-logs clean
@@ -18,15 +18,17 @@ setup: ## Install or name what is missing: tools, ONNX Runtime, Kafka, sample au
 	@infra/setup/setup
 
 build: setup ## Build the treble command (dev profile, the one that tests and the demo use)
-	$(CARGO) build --locked --package treble-pipeline
+	$(CARGO) build --locked --workspace --bins
 
 demo: build ## Upscale a real clip through a real Kafka [FILE=song.mp3]
-	@TREBLE_BIN=$(BIN) infra/demo/demo $(if $(FILE),"$(FILE)")
+	@infra/demo/demo --binary $(TARGET)/debug/treble $(if $(FILE),"$(FILE)")
 
-test: setup ## Everything that CI runs: format, lints, every test, checks from outside
+test: ## Everything that CI runs: format, lints, every test, checks from outside
+	@infra/setup/setup --tests
 	@infra/checks/all
 
-lint: setup ## Clippy and shellcheck; a warning fails
+lint: ## Clippy and shellcheck; a warning fails
+	@infra/setup/setup --tests
 	@infra/checks/lint
 
 fmt: ## Format the Rust code
