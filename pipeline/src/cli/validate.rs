@@ -1,0 +1,67 @@
+//! `treble validate`.
+
+use super::{Context, Exit, Failure};
+use crate::config::{Config, Fault, Settings, shown};
+use clap::Args;
+use serde_json::json;
+use std::fs::File;
+use std::path::Path;
+use treble_upscale::Mode;
+
+/// Checks the configuration and names all its faults at once
+#[derive(Debug, Args)]
+pub(super) struct Validate {
+    /// Checks what is written only, not whether the files it names are there
+    #[arg(long)]
+    no_environment: bool,
+    /// Counts warnings as faults
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+impl Validate {
+    pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let loaded = crate::config::load(&context.options.request(), &context.surroundings)?;
+        let mut faults = Vec::new();
+        if !self.no_environment {
+            faults.extend(missing_files(&loaded.config, &loaded.settings));
+        }
+        if self.deny_warnings {
+            faults.extend(loaded.warnings.iter().cloned());
+        } else {
+            loaded.warnings.iter().for_each(|warning| context.output.warning(warning));
+        }
+        if !faults.is_empty() {
+            return Err(crate::config::ConfigFaults(faults).into());
+        }
+        let document = json!({ "valid": true, "warnings": loaded.warnings.len() });
+        context.output.document("validation", &document, || "The configuration holds.".to_owned())?;
+        Ok(Exit::Success)
+    }
+}
+
+/// The files that the configuration names and that cannot be opened.
+fn missing_files(config: &Config, settings: &Settings) -> Vec<Fault> {
+    let ai = config.upscale.mode == Mode::Ai;
+    let named = [
+        ("kafka.sasl_password_file", config.kafka.sasl_password_file.as_deref()),
+        ("kafka.ssl_ca_file", config.kafka.ssl_ca_file.as_deref()),
+        ("kafka.ssl_certificate_file", config.kafka.ssl_certificate_file.as_deref()),
+        ("kafka.ssl_key_file", config.kafka.ssl_key_file.as_deref()),
+        ("upscale.model", config.upscale.model.as_deref().filter(|_| ai)),
+        ("engine.library", config.engine.library.as_deref().filter(|_| ai)),
+    ];
+    named.into_iter().filter_map(|(key, path)| unopenable(key, path?, settings)).collect()
+}
+
+fn unopenable(key: &str, path: &Path, settings: &Settings) -> Option<Fault> {
+    let error = File::open(path).err()?;
+    let setting = settings.get(key);
+    Some(Fault {
+        key: key.to_owned(),
+        value: setting.map(|setting| shown(key, &setting.value)).unwrap_or_default(),
+        origin: setting.map(|setting| setting.origin.clone()),
+        problem: format!("cannot be opened: {error}"),
+        fix: "name a file that can be read".to_owned(),
+    })
+}
