@@ -13,11 +13,13 @@
 //! [`admin`] · [`offline`] the same chain over a file · [`config`] · [`cli`].
 
 pub mod admin;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod convert;
 pub mod flow;
 pub mod kafka;
+pub mod offline;
 pub mod ports;
 pub mod runtime;
 pub mod schema_registry;

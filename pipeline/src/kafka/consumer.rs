@@ -204,11 +204,11 @@ impl Drop for KafkaSource {
         let close = std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || {
             consumer.unsubscribe();
             drop(consumer);
-            drop(done.send(()));
+            done.send(()).ok();
         });
         if close.is_ok() {
             // Past the patience the thread is left behind: the process is ending.
-            drop(closed.recv_timeout(CLOSE_PATIENCE));
+            closed.recv_timeout(CLOSE_PATIENCE).ok();
         }
     }
 }

@@ -1,0 +1,329 @@
+//! A process, assembled in data-flow order: port, model, registry, then one worker a segment.
+
+use super::blueprint::Blueprint;
+use super::compute::{self, ComputeSetup};
+use super::model::{self, ModelSetupError};
+use super::partition::PartitionLimits;
+use super::records::RecordWriter;
+use super::shutdown::Shutdown;
+use super::threads::{restore_station, transaction_station};
+use super::worker::{ComputeLinks, Worker, WorkerError, WorkerLimits};
+use crate::admin::http::{self, ListenError};
+use crate::clock::SystemClock;
+use crate::config::{Config, OnLostRestart as LostRestartKey};
+use crate::flow::assignment::OnLostRestart;
+use crate::flow::epoch::EpochLimits;
+use crate::flow::retry::Backoff;
+use crate::kafka::client::{self, SecretError};
+use crate::kafka::consumer::KafkaSource;
+use crate::kafka::state_log::KafkaStateLog;
+use crate::kafka::transaction::KafkaTransactions;
+use crate::ports::{Clock, PortError, Schemas};
+use crate::schema_registry::{
+    ContractIds, RegisteredSchemas, Registration, RegistryAuth, RegistryError, SchemaRegistry, while_unreachable,
+};
+use crate::stages::{STAGES, StageConfigs};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::observe::{ComputeObserver, SegmentObserver, SegmentTelemetry, TimedStages};
+use crate::topology::{self, Segment, TopologyError};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use treble_core::Assets;
+use treble_schemas::Topics;
+use treble_schemas::topic::PrefixError;
+
+/// Why a process could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The operators' port is taken.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The model or its library is not usable.
+    #[error(transparent)]
+    Model(#[from] ModelSetupError),
+    /// The registry is not usable.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The list of stages is none.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The prefix is none.
+    #[error(transparent)]
+    Prefix(#[from] PrefixError),
+    /// A secret could not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Kafka refused.
+    #[error("{0}")]
+    Port(#[from] PortError),
+    /// A worker ended.
+    #[error("{segment}: {error}")]
+    Worker {
+        /// The segment.
+        segment: String,
+        /// Why.
+        #[source]
+        error: WorkerError,
+    },
+    /// Dead letters came faster than the limit.
+    #[error(
+        "{segment}: more than {limit} dead letters within a minute; the stage halts instead of draining its topic. \
+         Look at them with `treble dlq list`, mend the cause, or raise flow.dead_letters_per_minute"
+    )]
+    Flood {
+        /// The segment.
+        segment: String,
+        /// The limit.
+        limit: u32,
+    },
+    /// The metrics could not be set up: a defect.
+    #[error("metrics: {0}; this is a defect, please report it")]
+    Metrics(String),
+    /// The system refused a thread.
+    #[error("cannot start a thread: {0}; raise the limit on threads (ulimit -u)")]
+    Thread(#[from] io::Error),
+    /// A worker's thread panicked.
+    #[error("{segment}: the worker panicked; this is a defect, please report it with the log")]
+    Panicked {
+        /// The segment.
+        segment: String,
+    },
+}
+
+/// Commands waiting for one compute thread. Every command makes a thread answer a few times at most, so that a
+/// worker waiting to send never meets a thread waiting to answer while [`REPLIES`] is larger.
+const COMMANDS: usize = 1024;
+/// Answers waiting for the worker, for each compute thread.
+const REPLIES: usize = 4 * COMMANDS;
+/// How long a start waits for the registry.
+const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
+/// How long one call to the registry may take.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Windows gathered before the model is run: several batches of the largest models, and a few MiB.
+const MAX_WINDOWS: usize = 256;
+
+/// Runs the configured stages until `shutdown`, or until one of them cannot go on.
+pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let metrics = Metrics::new().map_err(|error| RunError::Metrics(error.to_string()))?;
+    let listener = http::bind(config.admin.listen)?;
+    let segments = topology::segments(&config.stages, config.topology, &config.prefix)?;
+    let assets = assets(config, &metrics)?;
+    let ids = contract_ids(config)?;
+    let parts = Parts { config, clock, metrics: metrics.clone(), assets, ids, shutdown: shutdown.clone() };
+    let mut workers = Vec::new();
+    for segment in segments {
+        workers.push(parts.start(segment)?);
+    }
+    let telemetry: Vec<_> = workers.iter().map(|worker| (worker.name.clone(), Arc::clone(&worker.telemetry))).collect();
+    let readiness = Arc::new(move || {
+        telemetry.iter().map(|(name, telemetry)| (name.clone(), telemetry.is_ready())).collect()
+    });
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "serving /metrics, /livez and /readyz");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.spawn(http::serve(listener, metrics, readiness));
+    let outcome = join(workers, config.flow.dead_letters_per_minute);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// What stages share: the model, where one is wanted.
+pub fn assets(config: &Config, metrics: &Metrics) -> Result<Assets, RunError> {
+    let wanted = config.stages.iter().any(|stage| stage == "upscale");
+    if !wanted {
+        return Ok(Assets::default());
+    }
+    let Some(engine) = model::open(config)? else { return Ok(Assets::default()) };
+    if let Some(reason) = engine.fallback() {
+        metrics.gpu_fallback.inc();
+        tracing::warn!(reason, "the model runs on the CPU");
+    }
+    Ok(Assets { inference: Some(Arc::new(engine)) })
+}
+
+/// The stages' configuration.
+#[must_use]
+pub fn stage_configs(config: &Config) -> StageConfigs {
+    StageConfigs {
+        decode: config.decode.clone(),
+        upscale: config.upscale.clone(),
+        encode: config.encode.clone(),
+    }
+}
+
+fn registry(config: &Config) -> Result<SchemaRegistry, RegistryError> {
+    SchemaRegistry::new(&config.registry.url, &RegistryAuth::None, REGISTRY_TIMEOUT)
+}
+
+fn contract_ids(config: &Config) -> Result<ContractIds, RunError> {
+    let topics = Topics::new(&config.prefix)?;
+    let registry = registry(config)?;
+    let stages: Vec<&str> = STAGES.iter().map(|entry| entry.name).collect();
+    let registration =
+        if config.registry.auto_register { Registration::Register } else { Registration::Require };
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+    let mut waited = Duration::ZERO;
+    let delays = std::iter::from_fn(|| {
+        let delay = backoff.next_delay();
+        waited += delay;
+        (waited <= REGISTRY_PATIENCE).then_some(delay)
+    });
+    let wait = |delay, error: &RegistryError| {
+        tracing::warn!(%error, "waiting for the schema registry");
+        std::thread::park_timeout(delay);
+        true
+    };
+    Ok(while_unreachable(delays, wait, || registry.contract_ids(&topics, &stages, registration))?)
+}
+
+struct Parts<'a> {
+    config: &'a Config,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    assets: Assets,
+    ids: ContractIds,
+    shutdown: Shutdown,
+}
+
+struct Running {
+    name: String,
+    telemetry: Arc<SegmentTelemetry>,
+    worker: JoinHandle<Result<(), WorkerError>>,
+    compute: Vec<JoinHandle<()>>,
+}
+
+impl Parts<'_> {
+    fn start(&self, segment: Segment) -> Result<Running, RunError> {
+        let name = segment.name();
+        let limit = self.config.flow.dead_letters_per_minute as usize;
+        let telemetry =
+            Arc::new(SegmentTelemetry::new(name.clone(), self.metrics.clone(), Arc::clone(&self.clock), limit));
+        let (links, compute) = self.start_compute(&segment, &telemetry)?;
+        let mut worker = self.worker(&segment, links, &telemetry)?;
+        let (shutdown, watched) = (self.shutdown.clone(), Arc::clone(&telemetry));
+        let thread = std::thread::Builder::new().name(format!("worker-{name}"));
+        let worker = thread.spawn(move || {
+            let outcome = worker.run(&|| shutdown.is_draining() || watched.flooded());
+            // One segment's end ends the process: the others drain.
+            shutdown.drain();
+            outcome
+        })?;
+        Ok(Running { name, telemetry, worker, compute })
+    }
+
+    fn start_compute(
+        &self,
+        segment: &Segment,
+        telemetry: &Arc<SegmentTelemetry>,
+    ) -> Result<(ComputeLinks, Vec<JoinHandle<()>>), RunError> {
+        let threads = match self.config.flow.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let (reply, replies) = sync_channel(threads * REPLIES);
+        let (mut commands, mut handles) = (Vec::new(), Vec::new());
+        for index in 0..threads {
+            let (command, inbox) = sync_channel(COMMANDS);
+            let setup = self.compute_setup(segment, telemetry)?;
+            let reply = reply.clone();
+            let thread = std::thread::Builder::new().name(format!("{}-{index}", segment.name()));
+            handles.push(thread.spawn(move || compute::run(setup, &inbox, reply))?);
+            commands.push(command);
+        }
+        Ok((ComputeLinks { commands, replies }, handles))
+    }
+
+    fn compute_setup(
+        &self,
+        segment: &Segment,
+        telemetry: &Arc<SegmentTelemetry>,
+    ) -> Result<ComputeSetup<RegisteredSchemas, ComputeObserver>, RunError> {
+        let schemas = RegisteredSchemas::new(registry(self.config)?, self.ids);
+        let topics = Topics::new(&self.config.prefix)?;
+        let writer = RecordWriter::new(
+            segment.clone(),
+            topics.dlq(),
+            schemas.chunk_id(),
+            schemas.state_id(),
+            Arc::clone(&self.clock),
+        );
+        let flow = &self.config.flow;
+        Ok(ComputeSetup {
+            blueprint: Blueprint {
+                stages: segment.stages.clone(),
+                configs: Arc::new(stage_configs(self.config)),
+                assets: self.assets.clone(),
+                decorate: Some(Arc::new(TimedStages::new(self.metrics.clone(), Arc::clone(&self.clock)))),
+            },
+            writer,
+            limits: PartitionLimits {
+                max_epoch_bytes: self.config.commit.max_bytes,
+                max_windows: MAX_WINDOWS,
+                gap_timeout: Duration::from_millis(flow.gap_timeout_ms),
+                idle_timeout: Duration::from_millis(flow.idle_timeout_ms),
+            },
+            schemas,
+            observer: ComputeObserver::new(Arc::clone(telemetry)),
+            clock: Arc::clone(&self.clock),
+        })
+    }
+
+    fn worker(
+        &self,
+        segment: &Segment,
+        links: ComputeLinks,
+        telemetry: &Arc<SegmentTelemetry>,
+    ) -> Result<Worker<KafkaSource, SegmentObserver>, RunError> {
+        let Config { kafka, instance_id, commit, flow, .. } = self.config;
+        let name = segment.name();
+        let reader = client::consumer(kafka, &segment.group)?;
+        let log = KafkaStateLog::new(&reader, &segment.input_topic, &segment.state_topic, Arc::clone(&self.clock))?;
+        let restores = restore_station(&format!("restore-{name}"), log)?;
+        let id = format!("{}.{instance_id}", segment.group);
+        let producer = client::transactional(kafka, &id, commit.transaction_timeout_ms)?;
+        let transactions = KafkaTransactions::new(producer, &segment.input_topic, Arc::clone(&self.clock));
+        let transactions = transaction_station(&format!("commit-{name}"), transactions)?;
+        let member = client::member(kafka, &segment.group, instance_id)?;
+        let source = KafkaSource::join(&member, &segment.input_topic, move |reason| {
+            tracing::warn!(segment = name, reason, "kafka");
+        })?;
+        let limits = WorkerLimits {
+            epoch: EpochLimits {
+                interval: Duration::from_millis(commit.interval_ms),
+                max_bytes: commit.max_bytes,
+            },
+            deadline: Duration::from_millis(commit.deadline_ms),
+            high_water_bytes: flow.high_water_bytes,
+            low_water_bytes: flow.low_water_bytes,
+            on_lost_restart: match flow.on_lost_restart {
+                LostRestartKey::Fail => OnLostRestart::Fail,
+                LostRestartKey::ColdRestart => OnLostRestart::ColdRestart,
+            },
+        };
+        let observer = SegmentObserver(Arc::clone(telemetry));
+        Ok(Worker::new(source, transactions, restores, links, Arc::clone(&self.clock), limits, observer))
+    }
+}
+
+/// Waits for all workers; the first fault is the outcome.
+fn join(workers: Vec<Running>, limit: u32) -> Result<(), RunError> {
+    let mut outcome = Ok(());
+    for Running { name: segment, telemetry, worker, compute } in workers {
+        let ended = match worker.join() {
+            Err(_) => Err(RunError::Panicked { segment }),
+            Ok(Err(error)) => Err(RunError::Worker { segment, error }),
+            Ok(Ok(())) if telemetry.flooded() => Err(RunError::Flood { segment, limit }),
+            Ok(Ok(())) => Ok(()),
+        };
+        for thread in compute {
+            // A panic of a compute thread was reported by the panic hook, and ended its worker.
+            drop(thread.join());
+        }
+        outcome = outcome.and(ended);
+    }
+    outcome
+}

@@ -1,0 +1,84 @@
+//! Which model file and which ONNX Runtime library a process opens.
+
+use crate::config::Config;
+use std::path::{Path, PathBuf};
+use treble_upscale::{EngineConfig, EngineError, Mode, OrtEngine};
+
+/// Why no model could be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelSetupError {
+    /// Nowhere a library.
+    #[error(
+        "upscale.mode is \"ai\", but no ONNX Runtime library was found in {searched}; run `make setup`, name one with \
+         engine.library, or set upscale.mode = \"baseline\""
+    )]
+    NoLibrary {
+        /// The folders looked into.
+        searched: String,
+    },
+    /// Nowhere the model.
+    #[error("upscale.mode is \"ai\", but the model {path} is not there; name one with upscale.model")]
+    NoModel {
+        /// Where it should be.
+        path: String,
+    },
+    /// Library, model and device do not fit.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Where set-up puts the library, below the folder that holds the repository or the installation.
+const LIBRARY_FOLDER: &str = ".treble/onnxruntime/capi";
+/// Where the repository keeps the model that Treble ships.
+const MODEL_FILE: &str = "stages/upscale/model/treble.onnx";
+
+/// Opens the configured model; `None` in baseline mode, which needs none.
+pub fn open(config: &Config) -> Result<Option<OrtEngine>, ModelSetupError> {
+    if config.upscale.mode == Mode::Baseline {
+        return Ok(None);
+    }
+    let roots = roots();
+    let library = config.engine.library.clone().or_else(|| find_library(&roots));
+    let library = library.ok_or_else(|| ModelSetupError::NoLibrary { searched: shown(&roots) })?;
+    let model = config.upscale.model.clone().unwrap_or_else(|| shipped_model(&roots));
+    if !model.is_file() {
+        return Err(ModelSetupError::NoModel { path: model.display().to_string() });
+    }
+    let engine = EngineConfig { library: Some(library), ..config.engine.clone() };
+    Ok(Some(OrtEngine::open(&model, &engine)?))
+}
+
+/// The folders that an installation may start at: where the process runs, and those above the executable.
+fn roots() -> Vec<PathBuf> {
+    let current = std::env::current_dir().ok();
+    let executable = std::env::current_exe().ok();
+    let above = executable.iter().flat_map(|path| path.ancestors().skip(1).map(Path::to_path_buf));
+    current.iter().cloned().chain(above).collect()
+}
+
+/// The first `libonnxruntime.so*` (or `.dylib`) under one of `roots`.
+#[must_use]
+pub fn find_library(roots: &[PathBuf]) -> Option<PathBuf> {
+    roots.iter().find_map(|root| {
+        let folder = std::fs::read_dir(root.join(LIBRARY_FOLDER)).ok()?;
+        let files = folder.filter_map(Result::ok).map(|entry| entry.path());
+        let mut libraries: Vec<PathBuf> = files.filter(|path| is_library(path)).collect();
+        libraries.sort();
+        libraries.pop()
+    })
+}
+
+fn is_library(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.starts_with("libonnxruntime.so") || name.starts_with("libonnxruntime.") && name.ends_with("dylib")
+}
+
+fn shipped_model(roots: &[PathBuf]) -> PathBuf {
+    let candidates = roots.iter().map(|root| root.join(MODEL_FILE));
+    candidates.into_iter().find(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(MODEL_FILE))
+}
+
+fn shown(roots: &[PathBuf]) -> String {
+    let shown = roots.iter().map(|root| root.join(LIBRARY_FOLDER).display().to_string());
+    shown.collect::<Vec<_>>().join(", ")
+}

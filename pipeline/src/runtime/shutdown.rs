@@ -1,0 +1,23 @@
+//! Ending: the first request drains (what was read is processed and committed), the second aborts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A request to end, shared between who asks (signals, a failed worker) and the workers.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    draining: Arc<AtomicBool>,
+}
+
+impl Shutdown {
+    /// Asks everybody to drain.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether draining was asked for.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
