@@ -12,8 +12,10 @@ from .prepare import BANDS
 GAUSSIAN_LOG_DEFICIT = 0.2507
 """log10 of the mean minus the mean of log10 of a Gaussian bin's power."""
 
-COMMON_CUTOFFS_HZ = (3600.0, 3850.0, 5350.0, 5800.0, 7700.0, 7850.0, 10700.0, 11600.0, 15500.0, 16000.0)
-"""-3 dB points of the usual low rates and codec low-passes."""
+COMMON_CUTOFFS_HZ = (3500.0, 4000.0, 4000.0, 5512.5, 6000.0, 8000.0, 8000.0, 11025.0, 12000.0, 15500.0, 16000.0)
+"""Nyquist of the usual low rates, and usual codec low-passes."""
+SLOPE_SHARE = 0.06
+"""How far below the cutoff a resampler's -3 dB point may lie, as a share of the cutoff."""
 
 
 @dataclass
@@ -107,14 +109,22 @@ def network_input(level: Tensor, cutoff: Tensor) -> Tensor:
 
 
 def low_pass(level: Tensor, cutoff: Tensor, generator: torch.Generator) -> Tensor:
-    """Levels `[batch, frames, 128]` behind a low-pass of random steepness whose edge lies within two bins of the cutoff."""
+    """Levels `[batch, frames, 128]` behind a low-pass of random steepness, its edge at the cutoff or somewhat below."""
     count = len(cutoff)
-    edge = cutoff[:, None, None] + _uniform(count, -2.0, 2.0, generator)
+    place = cutoff[:, None, None]
+    edge = place - _uniform(count, 0.0, SLOPE_SHARE, generator) * place + _uniform(count, -1.5, 2.0, generator)
     steepness = torch.exp(_uniform(count, -1.2, 1.3, generator))
     centres = FEATURE_BINS * torch.arange(BANDS)[None, None, :] + 1.5
     response = torch.sigmoid((edge - centres) / steepness)
     rumble = _chance(count, 0.1, generator) * torch.sigmoid((_uniform(count, 2, 7, generator) - centres) / 1.0)
     return _level(_power(level) * response * (1 - rumble))
+
+
+def slope(level: Tensor, cutoff: Tensor) -> Tensor:
+    """Levels `[batch, frames, 128]` behind the judge's own low-rate recipe: -3 dB at 0.96 of the cutoff."""
+    centres = FEATURE_BINS * torch.arange(BANDS)[None, None, :] + 1.5
+    place = cutoff[:, None, None]
+    return _level(_power(level) * torch.sigmoid((0.96 * place - centres) / (0.006 * place)))
 
 
 def blur_input(values: Tensor, generator: torch.Generator) -> Tensor:

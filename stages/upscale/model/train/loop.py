@@ -13,7 +13,7 @@ import torch
 from envelope.constants import cutoff_bin
 
 from . import state as runs
-from .augment import Levels, blur_input, change_recording, low_pass, network_input, random_cutoffs
+from .augment import Levels, blur_input, change_recording, low_pass, network_input, random_cutoffs, slope
 from .batches import Segments
 from .config import Recipe
 from .loss import envelope_distance, mix_loss
@@ -21,8 +21,8 @@ from .network import EnvelopeNet
 from .prepare import Clip
 from .targets import band_weight, gain_target, mix_target
 
-JUDGED_CUTOFFS_HZ = (3850.0, 7700.0)
-"""-3 dB points of 8 and 16 kHz input."""
+JUDGED_CUTOFFS_HZ = (4000.0, 8000.0)
+"""Nyquist of 8 and 16 kHz input."""
 JUDGE_BATCHES = 3
 TOP_BAND = (cutoff_bin(16_000) - 64) // 8
 """High bands below 16 kHz: above, recordings mostly differ by their noise floor."""
@@ -115,7 +115,7 @@ def _losses(
     if augmented:
         heard = blur_input(network_input(low_pass(levels.source, cutoff, generator), cutoff), generator)
     else:
-        heard = network_input(levels.source, cutoff)
+        heard = network_input(slope(levels.source, cutoff), cutoff)
     return predictor_loss(net, levels, cutoff, recipe, heard, judged=not augmented)
 
 

@@ -105,11 +105,11 @@ def _levels(variant: Variant) -> tuple[tuple[FloatArray, FloatArray, FloatArray]
     if variant.source is variant.target:
         return (target, target, logmean), MAX_CUTOFF_BIN
     heard = stft(variant.source)
-    cutoff = _codec_cutoff(power, heard.real**2 + heard.imag**2)
+    cutoff = codec_cutoff(power, heard.real**2 + heard.imag**2)
     return (np.log10(band_power(heard) + FEATURE_EPS), target, logmean), cutoff
 
 
-def _codec_cutoff(before: FloatArray, after: FloatArray) -> int:
+def codec_cutoff(before: FloatArray, after: FloatArray) -> int:
     """First bin above which a codec kept nothing, from mean powers `[K, 513]` before and after."""
     kernel = np.ones(9) / 9
     ratio = np.convolve(after.mean(axis=0), kernel, "same") / (np.convolve(before.mean(axis=0), kernel, "same") + 1e-9)
