@@ -16,7 +16,9 @@ pub enum ConvertError {
         number: i32,
     },
     /// More samples are claimed than a chunk may hold.
-    #[error("the chunk claims {frames} frames of {channels} channels, more than {limit} bytes of samples; cut smaller")]
+    #[error(
+        "the chunk claims {frames} frames of {channels} channels, more than {limit} bytes of samples; cut smaller"
+    )]
     BlockTooLarge {
         /// Frames claimed.
         frames: u64,
@@ -56,7 +58,9 @@ pub enum ConvertError {
         frames: u64,
     },
     /// Encoded bytes cannot be trimmed before they are decoded.
-    #[error("trim_start and trim_end apply to PCM; for encoded audio let the container say the encoder's delay")]
+    #[error(
+        "trim_start and trim_end apply to PCM; for encoded audio let the container say the encoder's delay"
+    )]
     TrimOfEncoded,
 }
 

@@ -111,11 +111,7 @@ fn to_encoded(format: &AudioFormat, segment: Segment) -> Result<EncodedChunk, Co
 }
 
 /// The depth of the stream comes from its format; `packed_at` only says how this segment travelled.
-fn to_pcm(
-    format: &AudioFormat,
-    packed_at: SampleDepth,
-    segment: &Segment,
-) -> Result<PcmBlock, ConvertError> {
+fn to_pcm(format: &AudioFormat, packed_at: SampleDepth, segment: &Segment) -> Result<PcmBlock, ConvertError> {
     let depth = match SampleFormat::try_from(format.sample_format) {
         Ok(SampleFormat::S16) => SampleDepth::S16,
         Ok(SampleFormat::S24) => SampleDepth::S24,

@@ -20,7 +20,8 @@ fn check(block: PcmBlock, expected: Encoding) {
     assert_eq!(segment.encoding, expected);
     let AnyPayload::Pcm(back) = to_payload(&format, segment).unwrap() else { panic!("PCM") };
     assert_eq!(back, block);
-    let bits = |block: &PcmBlock| -> Vec<u32> { block.planes().iter().flatten().map(|s| s.to_bits()).collect() };
+    let bits =
+        |block: &PcmBlock| -> Vec<u32> { block.planes().iter().flatten().map(|s| s.to_bits()).collect() };
     assert_eq!(bits(&back), bits(&block));
 }
 
@@ -31,7 +32,10 @@ fn samples_travel_at_the_depth_that_holds_them() {
     let s24 = vec![-1.0, of(8_388_607.0, 8_388_608.0), 0.0, of(-1.0, 8_388_608.0), of(65_793.0, 8_388_608.0)];
     check(block(SampleDepth::S16, vec![s16.clone(), s16.clone()]), Encoding::S16ShuffleZstd);
     check(block(SampleDepth::S24, vec![s24.clone(), s16.clone()]), Encoding::S24ShuffleZstd);
-    check(block(SampleDepth::F32, vec![s16, vec![1.5, f32::MIN_POSITIVE, -0.0, 1e30, 0.1]]), Encoding::F32ShuffleZstd);
+    check(
+        block(SampleDepth::F32, vec![s16, vec![1.5, f32::MIN_POSITIVE, -0.0, 1e30, 0.1]]),
+        Encoding::F32ShuffleZstd,
+    );
 }
 
 #[test]
@@ -46,8 +50,14 @@ fn what_its_depth_does_not_hold_travels_as_f32() {
 
 #[test]
 fn an_announcement_stays_pcm() {
-    check(PcmBlock::announce(spec(3, SampleDepth::S16), 480).with_discontinuity(true), Encoding::S16ShuffleZstd);
-    check(PcmBlock::announce(spec(1, SampleDepth::F32), 480).with_discontinuity(true), Encoding::F32ShuffleZstd);
+    check(
+        PcmBlock::announce(spec(3, SampleDepth::S16), 480).with_discontinuity(true),
+        Encoding::S16ShuffleZstd,
+    );
+    check(
+        PcmBlock::announce(spec(1, SampleDepth::F32), 480).with_discontinuity(true),
+        Encoding::F32ShuffleZstd,
+    );
 }
 
 /// The bytes of a known block: what is on a topic today must be readable tomorrow, by whatever zstd.
@@ -100,7 +110,11 @@ fn each_fault_has_its_own_code() {
     refused(&format, packed(2, &four), "ok");
     refused(&format, packed(1, &four), "convert_decompress");
     refused(&format, packed(3, &four), "convert_length");
-    refused(&format, Segment { data: Bytes::from_static(b"noise"), ..packed(2, &four) }, "convert_decompress");
+    refused(
+        &format,
+        Segment { data: Bytes::from_static(b"noise"), ..packed(2, &four) },
+        "convert_decompress",
+    );
     refused(&format, Segment { data: Bytes::new(), ..packed(2, &four) }, "convert_length");
     refused(&format, packed(u64::MAX, &four), "convert_block_too_large");
     refused(&format, packed(65_537, &four), "convert_block_too_large");
