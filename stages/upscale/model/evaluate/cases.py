@@ -12,6 +12,7 @@ from envelope.spectrum import FloatArray, stft
 from train.prepare import codec_cutoff
 from train.waveform import align, low_rate_copy
 
+
 @dataclass(frozen=True)
 class Prepared:
     """Input of a system: 48 kHz signal `[T]`, its cutoff bin, and the rate whose Nyquist splits kept from missing."""

@@ -1,5 +1,7 @@
 """Metrics of one clip. All signals are mono floats at 48 kHz of equal length `[T]`, before any lossy encoder."""
 
+from itertools import pairwise
+
 import numpy as np
 import scipy.signal
 
@@ -55,7 +57,7 @@ def harmonicity_error(predicted: np.ndarray, reference: np.ndarray, boundary: in
     """Mean flatness error in dB over four bands of the octave above the boundary, where the reference is audible."""
     edges = np.linspace(boundary, min(2 * boundary, BINS), 5).astype(int)
     errors = []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         audible = (np.abs(reference[:, first:last]) ** 2).mean(axis=1) > AUDIBLE
         error = np.abs(flatness_db(predicted, first, last) - flatness_db(reference, first, last))
         errors.append(error[audible])

@@ -10,7 +10,7 @@ from envelope.spectrum import FloatArray
 from .metrics import HOP, log_power, spectrum
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402 - the backend has to be chosen first
+import matplotlib.pyplot as plt
 
 
 def draw(signals: dict[str, FloatArray], title: str, path: Path) -> None:

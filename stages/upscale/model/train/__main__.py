@@ -20,7 +20,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Flags: the recipe's fields, the data, and which sources to hold back."""
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     parser.add_argument("folder", type=Path, help="audio, with a MANIFEST.tsv or one sub-folder per source")
-    parser.add_argument("--out", type=Path, required=True, help="checkpoint, ONNX file and history; resumed if it holds a checkpoint")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="checkpoint, ONNX file and history; resumed if it holds a checkpoint"
+    )
     parser.add_argument("--cache", type=Path, help="band levels of the recordings (default: OUT/cache); may be shared by runs")
     parser.add_argument("--hold-back", default="", metavar="SOURCE,...", help="sources never learnt from, judged instead")
     parser.add_argument("--everything", action="store_true", help="learn from the validation clips too (for the shipped model)")

@@ -1,7 +1,7 @@
 """The cache: every recording, in several variants, as band levels per frame. Training never touches waveforms again.
 
-Cutoffs, filter shapes, equalisers, gains, noise and mixing act on band powers (they are offsets and sums there), so they are drawn
-afresh for every batch at no cost. What needs waveforms, that is speed, rooms and codecs, is drawn once per variant here.
+Cutoffs, filter shapes, equalisers, gains, noise and mixing act on band powers (they are offsets and sums there), so they are
+drawn afresh for every batch at no cost. What needs waveforms, that is speed, rooms and codecs, is drawn once per variant here.
 """
 
 import json

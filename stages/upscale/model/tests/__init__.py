@@ -1,0 +1,1 @@
+"""Tests of the model's numeric half, its recipe and its judge."""

@@ -1,0 +1,150 @@
+"""The recipe from end to end on a folder made here, and its parts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from envelope import features, spectrum
+from envelope.runner import load_onnx, upscale
+from train import augment, prepare, targets
+from train.__main__ import main
+from train.manifest import read_folder
+from train.network import EnvelopeNet
+from train.waveform import align, low_rate_copy
+
+TINY = ["--steps", "2", "--batch", "2", "--core", "16", "--channels", "8", "--blocks", "6", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sources of a few short files each."""
+    root = tmp_path_factory.mktemp("audio")
+    generator = np.random.default_rng(0)
+    for source in ("speech_one", "speech_two"):
+        (root / source).mkdir()
+        for number in range(6):
+            signal = 0.1 * generator.standard_normal(14_000) * np.abs(np.sin(np.arange(14_000) / 2000))
+            soundfile.write(root / source / f"{number}.wav", signal, 48_000)
+    return root
+
+
+@pytest.fixture(scope="module")
+def cache(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its cache, without variants."""
+    path = tmp_path_factory.mktemp("cache")
+    prepare.build(read_folder(folder), path, seed=1, variants=False)
+    return path
+
+
+def run(folder: Path, cache: Path, out: Path, *flags: str) -> Path:
+    """A tiny training run."""
+    common = [str(folder), "--out", str(out), "--cache", str(cache), "--no-variants", "--hold-back", "speech_two"]
+    return main([*common, *TINY, *flags])
+
+
+def test_a_run_yields_a_working_model(folder: Path, cache: Path, tmp_path: Path):
+    path = run(folder, cache, tmp_path, "--epochs", "1")
+    predictor, layout = load_onnx(path)
+    assert (layout.context_left, layout.core, layout.context_right) == (19, 64, 19)
+    signal, _ = soundfile.read(folder / "speech_two" / "0.wav", dtype="float32")
+    output = upscale(low_rate_copy(signal, 16_000), 170, predictor, layout)
+    assert np.isfinite(output).all()
+    assert "unseen_8000" in (tmp_path / "history.json").read_text()
+
+
+def test_the_live_variant_sees_no_later_frame(folder: Path, cache: Path, tmp_path: Path):
+    predictor, layout = load_onnx(run(folder, cache, tmp_path, "--epochs", "1", "--variant", "live"))
+    assert layout.lookahead_samples == 1023
+    windows = np.random.default_rng(0).standard_normal((1, 192, layout.frames)).astype(np.float32)
+    windows[:, 96:] = 1
+    changed = windows.copy()
+    changed[:, :96, -1] += 1
+    before, after = predictor(windows)[0], predictor(changed)[0]
+    np.testing.assert_allclose(before[:, :, :-1], after[:, :, :-1], atol=1e-6)
+    assert np.abs(before[:, :, -1] - after[:, :, -1]).max() > 1e-3
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run(folder, cache, tmp_path / "whole", "--epochs", "2")
+    from train import loop
+
+    real = loop._report
+
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_report", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, cache, tmp_path / "cut", "--epochs", "2")
+    monkeypatch.setattr(loop, "_report", real)
+    run(folder, cache, tmp_path / "cut", "--epochs", "2")
+    assert (tmp_path / "whole" / "history.json").read_text() == (tmp_path / "cut" / "history.json").read_text()
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(folder: Path, cache: Path, tmp_path: Path):
+    run(folder, cache, tmp_path, "--epochs", "1")
+    with pytest.raises(ValueError, match="another recipe"):
+        run(folder, cache, tmp_path, "--epochs", "1", "--seed", "2")
+
+
+def test_an_unknown_source_is_refused(folder: Path, cache: Path, tmp_path: Path):
+    with pytest.raises(SystemExit, match="nobody"):
+        main([str(folder), "--out", str(tmp_path), "--cache", str(cache), "--no-variants", "--hold-back", "nobody"])
+
+
+def test_torch_features_equal_the_contracts():
+    signal = (0.1 * np.random.default_rng(1).standard_normal(6000)).astype(np.float32)
+    spectra = spectrum.stft(signal)
+    level = torch.from_numpy(np.log10(features.band_power(spectra) + 1e-8).astype(np.float32))[None]
+    ours = augment.network_input(level, torch.tensor([171.0]))[0].numpy()
+    np.testing.assert_allclose(ours, features.features(spectra, 171), atol=1e-5)
+
+
+def test_gains_follow_the_level_of_the_input():
+    torch.manual_seed(0)
+    net = EnvelopeNet(16, 6, 2, 0.0).eval()
+    with torch.no_grad():
+        net.stem.weight[:, -1] = 0
+    values = torch.randn(1, 192, 50)
+    values[:, 96:] = 1
+    louder = values.clone()
+    louder[:, :96] += 0.5
+    np.testing.assert_allclose((net(louder)[0] - net(values)[0]).detach().numpy(), 1.0, atol=1e-4)
+
+
+def levels_of(signal: np.ndarray) -> augment.Levels:
+    """Levels `[1, frames, 128]` of one signal."""
+    power = np.abs(spectrum.stft(signal.astype(np.float32))) ** 2
+    bands = np.log10(power[:, :-1].reshape(len(power), 128, 4).mean(axis=-1) + 1e-8)
+    logmean = np.log10(power[:, :-1] + 1e-8).reshape(len(power), 128, 4).mean(axis=-1)
+    target, geometric = (torch.from_numpy(values.astype(np.float32))[None] for values in (bands, logmean))
+    return augment.Levels(target, target, geometric, torch.tensor([480]), torch.tensor([400]), torch.ones(1, len(power)))
+
+
+def test_noise_wants_no_copy_and_its_own_power():
+    levels = levels_of(0.1 * np.random.default_rng(0).standard_normal(48_000))
+    assert targets.mix_target(levels, torch.tensor([170.0])).mean() < 0.05
+    gains = targets.gain_target(levels, 0.5)
+    assert float(gains.mean()) == pytest.approx(np.log10(0.01 * 384), abs=0.07)
+
+
+def test_lines_want_the_copy():
+    time = np.arange(48_000) / 48_000
+    lines = sum(0.02 * np.sin(2 * np.pi * 500 * k * time) for k in range(1, 44))
+    assert targets.mix_target(levels_of(lines), torch.tensor([170.0]))[:, 5:-5].mean() > 0.7
+
+
+def test_nothing_is_learnt_above_the_roll_off_or_below_the_cutoff():
+    weight = targets.band_weight(levels_of(np.ones(4000)), torch.tensor([170.0]))[0, 3]
+    judged = torch.nonzero(weight).flatten() * 8 + 64
+    assert judged.min() == 168
+    assert judged.max() + 8 <= 400
+
+
+def test_align_undoes_a_delay():
+    signal = np.random.default_rng(0).standard_normal(9000).astype(np.float32)
+    delayed = np.concatenate([np.zeros(700, np.float32), signal])
+    np.testing.assert_array_equal(align(delayed, signal), signal)
