@@ -1,5 +1,6 @@
 //! Decoded samples become blocks on the grid.
 
+use crate::resume::Resume;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
@@ -7,7 +8,20 @@ use treble_core::grid::chunk_frames;
 use treble_core::{Fact, Outbox, PcmBlock, PcmSpec, StageError};
 
 /// Where the reader leaves what the stage hands on. Shared by the two, which never run at once.
-pub(crate) type Delivery = Rc<RefCell<Outbox<PcmBlock>>>;
+pub(crate) type Delivery = Rc<RefCell<Delivered>>;
+
+/// What a reader has to say.
+#[derive(Debug, Default)]
+pub(crate) struct Delivered {
+    /// What goes out.
+    pub(crate) outbox: Outbox<PcmBlock>,
+    /// From where the block that is being filled could be had again.
+    pub(crate) resume: Option<Resume>,
+    /// Whether it never can, but from the beginning.
+    pub(crate) whole_only: bool,
+    /// Whether the input told of a gap.
+    pub(crate) gap_before: bool,
+}
 
 /// Cuts samples of any run length into blocks at multiples of the grid's chunk.
 #[derive(Debug)]
@@ -26,6 +40,27 @@ impl Assembler {
     /// An assembler at frame 0 that delivers to `delivery`.
     pub(crate) fn new(delivery: Delivery) -> Self {
         Self { delivery, spec: None, chunk: 1, planes: Vec::new(), frames: 0, gap: false }
+    }
+
+    /// An assembler that goes on with the block at `grid` of a stream that was announced before.
+    pub(crate) fn resumed(delivery: Delivery, spec: PcmSpec, grid: u64, gap: bool) -> Self {
+        let planes = vec![Vec::new(); spec.channels.count()];
+        Self { delivery, spec: Some(spec), chunk: chunk_frames(spec), planes, frames: grid, gap }
+    }
+
+    /// Where the reader and the stage meet.
+    pub(crate) fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// The first frame of the block that is being filled.
+    pub(crate) fn boundary(&self) -> u64 {
+        self.frames - self.held() as u64
+    }
+
+    /// Whether the block that is being filled is marked.
+    pub(crate) fn gap(&self) -> bool {
+        self.gap
     }
 
     /// Frames taken so far.
@@ -48,7 +83,7 @@ impl Assembler {
                 self.spec = Some(spec);
                 self.chunk = chunk_frames(spec);
                 self.planes = vec![Vec::new(); spec.channels.count()];
-                self.delivery.borrow_mut().emit(PcmBlock::announce(spec, self.frames));
+                self.delivery.borrow_mut().outbox.emit(PcmBlock::announce(spec, self.frames));
                 Ok(())
             }
             Some(same) if same == spec => Ok(()),
@@ -60,6 +95,7 @@ impl Assembler {
 
     /// Appends the frames `range` of `planes`, which have the announced number of channels.
     pub(crate) fn append(&mut self, planes: &[Vec<f32>], mut range: Range<usize>) {
+        self.hear();
         while !range.is_empty() {
             let take = range.len().min(self.room());
             for (to, from) in self.planes.iter_mut().zip(planes) {
@@ -72,6 +108,7 @@ impl Assembler {
 
     /// Appends frames of silence in place of audio that was lost.
     pub(crate) fn append_silence(&mut self, mut frames: u64) {
+        self.hear();
         while frames > 0 {
             let take = self.room().min(usize::try_from(frames).unwrap_or(usize::MAX));
             for plane in &mut self.planes {
@@ -89,7 +126,7 @@ impl Assembler {
 
     /// Reports a fact in order with the blocks.
     pub(crate) fn note(&self, fact: Fact) {
-        self.delivery.borrow_mut().note(fact);
+        self.delivery.borrow_mut().outbox.note(fact);
     }
 
     /// Delivers the last, shorter block, if there is one.
@@ -107,6 +144,11 @@ impl Assembler {
         self.chunk - self.held()
     }
 
+    /// Takes over what the input told.
+    fn hear(&mut self) {
+        self.gap |= std::mem::take(&mut self.delivery.borrow_mut().gap_before);
+    }
+
     fn advance(&mut self, frames: usize) {
         self.frames += frames as u64;
         if self.room() == 0 {
@@ -119,10 +161,10 @@ impl Assembler {
         let first = self.frames - self.held() as u64;
         let empty = vec![Vec::new(); self.planes.len()];
         let (block, replaced) = PcmBlock::new(spec, first, std::mem::replace(&mut self.planes, empty));
-        let mut delivery = self.delivery.borrow_mut();
-        delivery.emit(block.with_discontinuity(std::mem::take(&mut self.gap)));
+        let outbox = &mut self.delivery.borrow_mut().outbox;
+        outbox.emit(block.with_discontinuity(std::mem::take(&mut self.gap)));
         if replaced > 0 {
-            delivery.note(Fact::SamplesReplaced { samples: replaced });
+            outbox.note(Fact::SamplesReplaced { samples: replaced });
         }
     }
 }
@@ -151,9 +193,10 @@ mod tests {
         assembler.append(&[ramp.clone(), ramp], 8..35);
         assembler.append_silence(1);
         assembler.finish();
-        let cuts: Vec<_> = delivery.borrow().items.iter().map(|b| (b.first_frame(), b.frames())).collect();
+        let cuts: Vec<_> =
+            delivery.borrow().outbox.items.iter().map(|b| (b.first_frame(), b.frames())).collect();
         assert_eq!(cuts, [(0, 0), (0, 10), (10, 10), (20, 10), (30, 5)]);
-        assert_eq!(delivery.borrow().items[4].planes()[1], [31.0, 32.0, 33.0, 34.0, 0.0]);
+        assert_eq!(delivery.borrow().outbox.items[4].planes()[1], [31.0, 32.0, 33.0, 34.0, 0.0]);
     }
 
     #[test]
@@ -164,7 +207,7 @@ mod tests {
         assembler.append_silence(12);
         assembler.mark_gap();
         assembler.append_silence(18);
-        let marks: Vec<_> = delivery.borrow().items.iter().map(PcmBlock::discontinuity).collect();
+        let marks: Vec<_> = delivery.borrow().outbox.items.iter().map(PcmBlock::discontinuity).collect();
         assert_eq!(marks, [false, false, true, false]);
     }
 
@@ -183,7 +226,7 @@ mod tests {
         assembler.begin(live(100)).unwrap();
         assembler.append(&[vec![f32::NAN, 1.0], vec![f32::INFINITY, 0.5]], 0..2);
         assembler.finish();
-        assert_eq!(delivery.borrow().facts, [Fact::SamplesReplaced { samples: 2 }]);
-        assert_eq!(delivery.borrow().items[1].planes(), [[0.0, 1.0], [0.0, 0.5]]);
+        assert_eq!(delivery.borrow().outbox.facts, [Fact::SamplesReplaced { samples: 2 }]);
+        assert_eq!(delivery.borrow().outbox.items[1].planes(), [[0.0, 1.0], [0.0, 0.5]]);
     }
 }

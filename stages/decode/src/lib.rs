@@ -18,6 +18,7 @@
 //! The one `unsafe` room of the workspace is [`source`]; its argument is stated there.
 
 mod assemble;
+mod checkpoint;
 mod config;
 mod depth;
 mod limits;
@@ -26,9 +27,12 @@ mod mp4;
 mod opus;
 mod raw;
 mod reader;
+mod resume;
+mod session;
 mod source;
 mod spool;
 mod stage;
+mod tap;
 mod trim;
 mod wav;
 

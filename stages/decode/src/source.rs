@@ -17,6 +17,7 @@
 //! When a suspended coroutine is dropped, `suspend` unwinds instead of returning (`corosensei` forces it):
 //! the pointer stays null then, and a read out of a destructor is an error, not an access.
 
+use crate::tap::Tap;
 use bytes::Bytes;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -124,6 +125,7 @@ fn wait() -> io::Result<Feed> {
 pub(crate) struct ByteSource {
     ready: Bytes,
     ended: bool,
+    tap: Tap,
 }
 
 impl ByteSource {
@@ -146,6 +148,18 @@ impl ByteSource {
         Ok(Some(std::mem::take(&mut self.ready)))
     }
 
+    /// Lets `tap` see what is read from now on.
+    pub(crate) fn tap(&mut self, tap: Tap) {
+        self.tap = tap;
+    }
+
+    /// Puts bytes before all others.
+    pub(crate) fn prepend(&mut self, bytes: &Bytes) {
+        if !bytes.is_empty() {
+            self.ready = [&bytes[..], &self.ready].concat().into();
+        }
+    }
+
     /// Gives bytes back, to be read again before all others. At most what [`Self::next_run`] handed out.
     pub(crate) fn put_back(&mut self, bytes: Bytes) {
         debug_assert!(self.ready.is_empty(), "bytes are put back where they were taken from");
@@ -159,6 +173,7 @@ impl Read for ByteSource {
         let head = run.split_to(run.len().min(buffer.len()));
         buffer[..head.len()].copy_from_slice(&head);
         self.ready = run;
+        self.tap.pass(&head)?;
         Ok(head.len())
     }
 }

@@ -1,14 +1,19 @@
 //! The stage: one stream's reader, fed chunk by chunk.
 
 use crate::assemble::{Assembler, Delivery};
+use crate::checkpoint::Checkpoint;
 use crate::config::DecodeConfig;
 use crate::limits::check;
 use crate::raw::RawForm;
 use crate::reader;
+use crate::resume::{Kind, Resume};
+use crate::session::Job;
 use crate::source::{Feed, Progress, Suspended};
+use std::collections::VecDeque;
 use std::rc::Rc;
+use treble_core::grid::chunk_frames;
 use treble_core::{
-    Assets, ConfigError, EncodedChunk, EncodedFormat, LimitKind, Outbox, PcmBlock, Stage, StageError,
+    Assets, ConfigError, EncodedChunk, EncodedFormat, LimitKind, Outbox, PcmBlock, Restart, Stage, StageError,
 };
 
 /// Decodes one stream of encoded bytes to planar PCM.
@@ -17,6 +22,9 @@ use treble_core::{
 /// What is announced about a container is not trusted: the bytes say what they are. Only headerless PCM is
 /// taken at its word. The first item emitted announces the decoded format; every block but the last then
 /// holds [`treble_core::grid::chunk_frames`] frames.
+///
+/// [`restart`](Stage::restart) moves forward for headerless PCM, WAV of PCM, FLAC and MP3; for all else it stays
+/// at the stream's beginning.
 #[derive(Debug)]
 pub struct DecodeStage {
     config: DecodeConfig,
@@ -28,7 +36,7 @@ enum State {
     /// Before the first chunk.
     Fresh,
     /// Within a stream.
-    Running(Stream),
+    Running(Box<Stream>),
     /// Refused; said again until the stream ends.
     Failed(StageError),
 }
@@ -38,8 +46,20 @@ struct Stream {
     /// `None` once it has read all that it wanted: a container may end before its stream does.
     reader: Option<Suspended>,
     delivery: Delivery,
+    /// The format of the first chunk.
     format: EncodedFormat,
+    /// Bytes of the stream so far.
     bytes: u64,
+    /// Bytes to pass over before any is read.
+    skip: u64,
+    /// Chunks to come whose marks of discontinuity were seen already.
+    seen: u64,
+    /// Chunks pushed so far.
+    pushed: u64,
+    /// Number and first byte of the chunks from which a successor may be fed; the first one is where it starts.
+    chunks: VecDeque<(u64, u64)>,
+    /// Number of the first item that this instance emits.
+    first_item: u64,
 }
 
 impl Stage for DecodeStage {
@@ -54,6 +74,15 @@ impl Stage for DecodeStage {
         Ok(Self { config: config.clone(), state: State::Fresh })
     }
 
+    fn restore(&mut self, checkpoint: &[u8]) -> Result<(), StageError> {
+        if checkpoint.is_empty() {
+            return Ok(());
+        }
+        let checkpoint = Checkpoint::decode(checkpoint)?;
+        self.state = State::Running(Box::new(Stream::resume(checkpoint, &self.config)?));
+        Ok(())
+    }
+
     fn push(&mut self, input: EncodedChunk, out: &mut Outbox<PcmBlock>) -> Result<(), StageError> {
         let result = self.running(&input.format).and_then(|(stream, config)| stream.push(input, config));
         self.settle(result, out)
@@ -65,12 +94,19 @@ impl Stage for DecodeStage {
         self.state = State::Fresh;
         result
     }
+
+    fn restart(&self) -> Restart {
+        match &self.state {
+            State::Running(stream) => stream.restart().unwrap_or_default(),
+            State::Fresh | State::Failed(_) => Restart::default(),
+        }
+    }
 }
 
 impl DecodeStage {
     fn running(&mut self, format: &EncodedFormat) -> Result<(&mut Stream, &DecodeConfig), StageError> {
         if let State::Fresh = self.state {
-            self.state = State::Running(Stream::open(format, &self.config)?);
+            self.state = State::Running(Box::new(Stream::open(format, &self.config)?));
         }
         match &mut self.state {
             State::Running(stream) => Ok((stream, &self.config)),
@@ -87,7 +123,7 @@ impl DecodeStage {
     ) -> Result<(), StageError> {
         match (&result, &self.state) {
             (Ok(()), State::Running(stream)) => {
-                let mut delivered = stream.delivery.borrow_mut();
+                let delivered = &mut stream.delivery.borrow_mut().outbox;
                 out.items.append(&mut delivered.items);
                 out.facts.append(&mut delivered.facts);
             }
@@ -100,31 +136,65 @@ impl DecodeStage {
 
 impl Stream {
     fn open(format: &EncodedFormat, config: &DecodeConfig) -> Result<Self, StageError> {
-        let raw = RawForm::announced(format)?;
         let delivery = Delivery::default();
         let assembler = Assembler::new(Rc::clone(&delivery));
-        let (limits, pace) = (config.limits.clone(), format.pace);
-        let media_type = format.media_type.clone();
-        let reader = Suspended::new(move |source| match raw {
-            Some(form) => reader::read_raw(source, form, assembler, limits, pace),
-            None => reader::read_container(source, &media_type, assembler, limits, pace),
-        })?;
-        Ok(Self { reader: Some(reader), delivery, format: format.clone(), bytes: 0 })
+        let reader = start(format, config, assembler, None)?;
+        Ok(Self {
+            reader: Some(reader),
+            delivery,
+            format: format.clone(),
+            bytes: 0,
+            skip: 0,
+            seen: 0,
+            pushed: 0,
+            chunks: VecDeque::new(),
+            first_item: 0,
+        })
+    }
+
+    fn resume(checkpoint: Checkpoint, config: &DecodeConfig) -> Result<Self, StageError> {
+        let Checkpoint { format, resume, skip, bytes_before, seen } = checkpoint;
+        let delivery = Delivery::default();
+        let assembler = Assembler::resumed(Rc::clone(&delivery), resume.spec, resume.grid, resume.gap);
+        let first_item = items_before(&resume);
+        let reader = start(&format, config, assembler, Some(resume))?;
+        Ok(Self {
+            reader: Some(reader),
+            delivery,
+            format,
+            bytes: bytes_before,
+            skip,
+            seen,
+            pushed: 0,
+            chunks: VecDeque::new(),
+            first_item,
+        })
     }
 
     fn push(&mut self, input: EncodedChunk, config: &DecodeConfig) -> Result<(), StageError> {
         self.check_format(&input.format)?;
+        self.chunks.push_back((self.pushed, self.bytes));
+        self.pushed += 1;
+        let news = self.seen == 0;
+        self.seen = self.seen.saturating_sub(1);
+        if input.discontinuity && news {
+            self.delivery.borrow_mut().gap_before = true;
+        }
         // The bytes within the limit are read before the limit is reported, so that what is reported does not
         // depend on the cut.
         let limit = config.limits.stream_bytes;
         let mut data = input.data;
-        let room = usize::try_from(limit - self.bytes).unwrap_or(usize::MAX);
+        let room = usize::try_from(limit.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
         let over = data.len() > room;
         data.truncate(room);
         self.bytes += data.len() as u64;
+        let passed = data.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+        self.skip -= passed as u64;
+        let data = data.split_off(passed);
         if !data.is_empty() {
             self.feed(Feed::Data(data))?;
         }
+        self.forget_chunks();
         check(LimitKind::StreamBytes, self.bytes + u64::from(over), limit)
     }
 
@@ -150,4 +220,57 @@ impl Stream {
             }
         }
     }
+
+    /// Drops the chunks that no successor will be fed again.
+    fn forget_chunks(&mut self) {
+        let delivered = self.delivery.borrow();
+        match &delivered.resume {
+            Some(resume) => {
+                let behind = self.chunks.partition_point(|(_, first)| *first <= resume.offset);
+                self.chunks.drain(..behind.saturating_sub(1));
+            }
+            None if delivered.whole_only => self.chunks.clear(),
+            None => {}
+        }
+    }
+
+    fn restart(&self) -> Option<Restart> {
+        let delivered = self.delivery.borrow();
+        let mut resume = delivered.resume.clone()?;
+        resume.gap |= delivered.gap_before;
+        let (input, first) = self.chunks.front().copied().filter(|(_, first)| *first <= resume.offset)?;
+        let output = items_before(&resume) - self.first_item;
+        let checkpoint = Checkpoint {
+            format: self.format.clone(),
+            skip: resume.offset - first,
+            bytes_before: first,
+            seen: self.pushed - input,
+            resume,
+        };
+        Some(Restart { input, output, checkpoint: checkpoint.encode() })
+    }
+}
+
+/// Items of the stream before the block at `resume.grid`: the announcement, and full blocks.
+fn items_before(resume: &Resume) -> u64 {
+    1 + resume.grid / chunk_frames(resume.spec) as u64
+}
+
+/// A reader for a stream of `format`, not yet fed.
+fn start(
+    format: &EncodedFormat,
+    config: &DecodeConfig,
+    assembler: Assembler,
+    resume: Option<Resume>,
+) -> Result<Suspended, StageError> {
+    let raw = RawForm::announced(format)?;
+    if resume.as_ref().is_some_and(|resume| (resume.kind == Kind::Raw) != raw.is_some()) {
+        return Err(StageError::Checkpoint { detail: "it is of another kind of stream".to_owned() });
+    }
+    let job = Job { assembler, limits: config.limits.clone(), pace: format.pace, resume };
+    let media_type = format.media_type.clone();
+    Suspended::new(move |source| match raw {
+        Some(form) => reader::read_raw(source, form, job),
+        None => reader::read_container(source, &media_type, job),
+    })
 }

@@ -46,10 +46,11 @@ pub(crate) fn mend(head: &mut [u8]) -> Header {
             b"ds64" if chunk.len() < 24 => return needs(at + 24),
             b"ds64" => long_bytes = Some((u32_at(chunk, 16), u32_at(chunk, 20))),
             b"fmt " if chunk.len() < FORMAT_BYTES => return needs(at + FORMAT_BYTES),
-            b"fmt " => match mend_channels(&mut chunk[8..], size) {
-                Some(count) => return Header::TooManyChannels(count),
-                None => {}
-            },
+            b"fmt " => {
+                if let Some(count) = mend_channels(&mut chunk[8..], size) {
+                    return Header::TooManyChannels(count);
+                }
+            }
             _ => {}
         }
         at = match usize::try_from(size).ok().and_then(|size| at.checked_add(8 + size + size % 2)) {
@@ -57,6 +58,16 @@ pub(crate) fn mend(head: &mut [u8]) -> Header {
             _ => return Header::Unclear,
         };
     }
+}
+
+/// Where the data begins, in a head that is complete.
+pub(crate) fn data_start(head: &[u8]) -> Option<usize> {
+    let mut at = 12;
+    while head.get(at..at + 4)? != b"data" {
+        let size = usize::try_from(u32_at(head, at + 4)?).ok()?;
+        at = at.checked_add(8 + size + size % 2)?;
+    }
+    Some(at + 8)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -115,6 +126,7 @@ mod tests {
         let check = |riff, data, expect, size| {
             let mut head = header(b"RIFF", riff, data);
             assert_eq!(mend(&mut head), expect, "{riff} {data}");
+            assert_eq!(data_start(&head), Some(head.len()));
             assert_eq!(u32_at(&head, head.len() - 4), Some(size), "{riff} {data}");
         };
         check(1_036, 1_000, Header::Closed, 1_000);

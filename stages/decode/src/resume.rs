@@ -1,0 +1,271 @@
+//! Where a fresh reader could go on in the middle of a stream, so that an endless one need not be kept whole.
+//!
+//! | kind | fed again | why it is exact |
+//! | --- | --- | --- |
+//! | headerless PCM | from the frame on | samples depend on nothing before them |
+//! | WAV of PCM | the head, with the length that is left; from the frame on | the same |
+//! | FLAC | `fLaC` and STREAMINFO; from the frame (packet) on | each frame is decoded by itself and numbered |
+//! | MP3 | some packets before | see [`MP3_WARM_BYTES`] |
+//!
+//! All else starts again at the stream's beginning: no reader opens it in the middle, or (AAC, whose noise
+//! generator runs on; Opus) its decoder would not say the same again.
+
+use crate::assemble::Assembler;
+use crate::checkpoint::HEAD_BYTES_MAX;
+use crate::tap::Tap;
+use crate::wav;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS};
+use symphonia::core::formats::{FormatId, well_known};
+use symphonia::core::packet::Packet;
+use treble_core::PcmSpec;
+
+/// Main data that must lie before an MP3 packet for it to be decoded as in the middle of a stream: a packet points
+/// back by 511 bytes at most (ISO/IEC 11172-3, `main_data_begin`); the frame before it fills the overlap of the
+/// transform, and the one before that the synthesis filter's memory of 15 slots.
+const MP3_WARM_BYTES: u64 = 511;
+
+/// Packets that are decoded whole before the one in question, beyond those of the main data.
+const MP3_WARM_PACKETS: usize = 3;
+
+/// Header, checksum and side information of an MP3 packet at most: what is not main data.
+const MP3_SIDE_BYTES: u64 = 4 + 2 + 32;
+
+/// What is fed again, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Headerless PCM.
+    Raw,
+    /// WAV of PCM.
+    Wave,
+    /// Native FLAC.
+    Flac,
+    /// MP3 without a container.
+    Mp3,
+}
+
+/// A place to go on from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Resume {
+    /// What is fed again.
+    pub(crate) kind: Kind,
+    /// The announced format.
+    pub(crate) spec: PcmSpec,
+    /// Whether the first block that comes out does not follow seamlessly.
+    pub(crate) gap: bool,
+    /// The byte of the stream to go on from.
+    pub(crate) offset: u64,
+    /// The frame that the packet there begins with.
+    pub(crate) frame: u64,
+    /// The first frame that comes out, at or behind `frame`; a multiple of the grid's chunk.
+    pub(crate) grid: u64,
+    /// Frames of the whole stream, where its head says so.
+    pub(crate) total: Option<u64>,
+    /// The sample number of the stream's first packet, where packets are numbered.
+    pub(crate) origin: Option<u64>,
+    /// Bytes of packets before `grid`, for the limit on expansion.
+    pub(crate) packet_bytes: u64,
+    /// The length of the packet at `offset`; 0 where packets are cut at will.
+    pub(crate) first_packet_bytes: u64,
+    /// What is fed before the bytes from `offset` on.
+    pub(crate) head: Bytes,
+}
+
+/// A packet that a reader could begin with.
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    offset: u64,
+    frame: u64,
+    bytes: u64,
+}
+
+/// Watches a stream for places to go on from.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    tap: Tap,
+    place: Place,
+    total: Option<u64>,
+    head: Bytes,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// The container is one of PCM, or may be: its first packet will tell.
+    Unknown,
+    /// Frame `frame` lies at `offset`, and all others at distances of `frame_bytes`.
+    Linear { kind: Kind, offset: u64, frame: u64, frame_bytes: u64, data_bytes: Option<u64> },
+    /// Packets of their own length.
+    Packets { kind: Kind, anchors: VecDeque<Anchor> },
+    /// There is none but the beginning.
+    Nowhere,
+}
+
+impl Watch {
+    /// A watch over headerless PCM whose frame `frame` lies at `offset`.
+    pub(crate) fn raw(offset: u64, frame: u64, frame_bytes: u64) -> Self {
+        let place = Place::Linear { kind: Kind::Raw, offset, frame, frame_bytes, data_bytes: None };
+        Self { tap: Tap::default(), place, total: None, head: Bytes::new() }
+    }
+
+    /// A watch over a container of `params`. `total` is the frames that its head promises.
+    pub(crate) fn container(
+        container: FormatId,
+        params: &AudioCodecParameters,
+        total: Option<u64>,
+        tap: Tap,
+    ) -> Self {
+        let adpcm = [CODEC_ID_ADPCM_MS, CODEC_ID_ADPCM_IMA_WAV].contains(&params.codec);
+        let mut head = Bytes::new();
+        let place = match (container, &params.extra_data) {
+            (well_known::FORMAT_ID_WAVE, _) if !adpcm => Place::Unknown,
+            (well_known::FORMAT_ID_FLAC, Some(stream_info)) if stream_info.len() == 34 => {
+                // One metadata block, marked as the last: type 0, STREAMINFO (RFC 9639, section 8.1).
+                head = Bytes::from([b"fLaC\x80\0\0\x22", &stream_info[..]].concat());
+                Place::Packets { kind: Kind::Flac, anchors: VecDeque::new() }
+            }
+            (well_known::FORMAT_ID_MP3, _) => Place::Packets { kind: Kind::Mp3, anchors: VecDeque::new() },
+            _ => Place::Nowhere,
+        };
+        let watch = Self { tap, place, total, head };
+        if watch.is_over() {
+            watch.tap.stop();
+        }
+        watch
+    }
+
+    /// Whether there is nothing to watch for.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.place, Place::Nowhere)
+    }
+
+    /// Takes note of a packet that is about to be decoded and begins with frame `frame`.
+    pub(crate) fn packet(&mut self, packet: &Packet, frame: u64) {
+        self.tap.packet();
+        match &mut self.place {
+            Place::Unknown => self.place = self.first_of_wave(packet, frame),
+            Place::Packets { anchors, .. } => match self.tap.locate(&packet.data) {
+                Some(offset) => {
+                    // A reader that begins with a packet wants another right behind it.
+                    let follows = anchors.back().is_none_or(|last| last.offset + last.bytes == offset);
+                    if !follows {
+                        anchors.clear();
+                    }
+                    if packet.trim_start.get() == 0 && packet.pts.get() >= 0 {
+                        anchors.push_back(Anchor { offset, frame, bytes: packet.data.len() as u64 });
+                    }
+                }
+                None => anchors.clear(),
+            },
+            Place::Linear { .. } | Place::Nowhere => {}
+        }
+    }
+
+    fn first_of_wave(&mut self, packet: &Packet, frame: u64) -> Place {
+        let beginning = self.tap.beginning();
+        self.tap.stop();
+        let whole = packet.dur.get().max(1);
+        let frame_bytes = packet.data.len() as u64 / whole;
+        let Some((start, mut head)) = beginning else { return Place::Nowhere };
+        let data_start = wav::data_start(&head).filter(|start| *start <= HEAD_BYTES_MAX);
+        let Some(data_start) = data_start else { return Place::Nowhere };
+        if frame_bytes == 0 || packet.data.len() as u64 % whole != 0 {
+            return Place::Nowhere;
+        }
+        head.truncate(data_start);
+        let offset = start + data_start as u64;
+        let length = head.last_chunk().map(|length| u32::from_le_bytes(*length));
+        let data_bytes = length.filter(|length| *length != u32::MAX).map(u64::from);
+        self.head = Bytes::from(head);
+        Place::Linear { kind: Kind::Wave, offset, frame, frame_bytes, data_bytes }
+    }
+
+    /// The place from which the block at frame `grid` can be had again, if it is behind the beginning.
+    pub(crate) fn resume(
+        &mut self,
+        assembler: &Assembler,
+        packet_bytes: u64,
+        origin: Option<u64>,
+    ) -> Option<Resume> {
+        let (spec, grid) = (assembler.spec()?, assembler.boundary());
+        let (kind, anchor, head) = match &mut self.place {
+            Place::Linear { kind, offset, frame, frame_bytes, data_bytes } => {
+                let gone = (grid - *frame) * *frame_bytes;
+                let anchor = Anchor { offset: *offset + gone, frame: grid, bytes: 0 };
+                let left = data_bytes.map(|length| length.saturating_sub(gone));
+                (*kind, anchor, with_length(&self.head, left))
+            }
+            Place::Packets { kind, anchors } => (*kind, choose(*kind, anchors, grid)?, self.head.clone()),
+            Place::Unknown | Place::Nowhere => return None,
+        };
+        Some(Resume {
+            kind,
+            spec,
+            gap: assembler.gap(),
+            offset: anchor.offset,
+            frame: anchor.frame,
+            grid,
+            total: self.total,
+            origin,
+            packet_bytes,
+            first_packet_bytes: anchor.bytes,
+            head,
+        })
+    }
+}
+
+/// A WAV head whose data chunk, its last, is of `left` bytes.
+fn with_length(head: &Bytes, left: Option<u64>) -> Bytes {
+    let (Some(left), Some(at)) = (left, head.len().checked_sub(4)) else { return head.clone() };
+    let left = u32::try_from(left).unwrap_or(u32::MAX);
+    [&head[..at], &left.to_le_bytes()].concat().into()
+}
+
+/// The last packet from which `grid` is had exactly; those before it are dropped.
+fn choose(kind: Kind, anchors: &mut VecDeque<Anchor>, grid: u64) -> Option<Anchor> {
+    let mut at = anchors.partition_point(|anchor| anchor.frame <= grid).checked_sub(1)?;
+    if kind == Kind::Mp3 {
+        let mut warm_bytes = 0;
+        while warm_bytes < MP3_WARM_BYTES {
+            at = at.checked_sub(1)?;
+            warm_bytes += anchors[at].bytes.saturating_sub(MP3_SIDE_BYTES);
+        }
+        at = at.checked_sub(MP3_WARM_PACKETS)?;
+    }
+    anchors.drain(..at);
+    // The packet behind must be there: see `Watch::packet`.
+    (anchors.len() > 1).then(|| anchors[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anchors(count: u64, bytes: u64) -> VecDeque<Anchor> {
+        (0..count).map(|i| Anchor { offset: 1_000 + i * bytes, frame: i * 1_152, bytes }).collect()
+    }
+
+    #[test]
+    fn the_packet_that_holds_the_grid_frame_is_chosen() {
+        let mut packets = anchors(10, 100);
+        assert_eq!(choose(Kind::Flac, &mut packets, 1_152 * 4 + 7).map(|a| a.frame), Some(1_152 * 4));
+        assert_eq!(packets.len(), 6);
+        assert!(choose(Kind::Flac, &mut anchors(10, 100), 1_152 * 9).is_none(), "nothing behind it");
+    }
+
+    #[test]
+    fn mp3_goes_back_by_the_main_data_that_may_be_wanted() {
+        // 138 − 38 bytes a packet: six packets hold 511 bytes, and three more warm up.
+        assert_eq!(choose(Kind::Mp3, &mut anchors(20, 138), 1_152 * 12).map(|a| a.frame), Some(1_152 * 3));
+        assert!(choose(Kind::Mp3, &mut anchors(20, 138), 1_152 * 8).is_none());
+        assert!(choose(Kind::Mp3, &mut anchors(20, 38), 1_152 * 12).is_none());
+    }
+
+    #[test]
+    fn the_length_in_a_head_is_what_is_left() {
+        let head = Bytes::from_static(b"data\x10\0\0\0");
+        assert_eq!(with_length(&head, Some(3)), &b"data\x03\0\0\0"[..]);
+        assert_eq!(with_length(&head, None), head);
+    }
+}
