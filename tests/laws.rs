@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 use treble_core::{
-    Assets, ChannelCount, Codec, EncodedChunk, Pace, Payload, PcmBlock, PcmSpec, SampleDepth, SampleRate, Stage, laws,
+    Assets, ChannelCount, Codec, EncodedChunk, Pace, Payload, PcmBlock, PcmSpec, SampleDepth, SampleRate,
+    Stage, laws,
 };
 use treble_decode::DecodeStage;
 use treble_encode::{EncodeConfig, EncodeStage};
@@ -45,7 +46,8 @@ impl Source {
     fn file(&self) -> Vec<u8> {
         let config = EncodeConfig { codec: self.codec, ..EncodeConfig::default() };
         let inputs = [PcmBlock::announce(self.spec, 0), PcmBlock::new(self.spec, 0, self.planes()).0];
-        let items = laws::run::<EncodeStage>(&config, &Assets::default(), &inputs).expect("the source is valid");
+        let items =
+            laws::run::<EncodeStage>(&config, &Assets::default(), &inputs).expect("the source is valid");
         items.iter().flat_map(|item| item.data.to_vec()).collect()
     }
 }
@@ -54,11 +56,17 @@ fn any_source() -> impl Strategy<Value = Source> {
     let codec = prop_oneof![Just(Codec::Flac), Just(Codec::Wav), Just(Codec::Opus)];
     let hz = prop_oneof![Just(8_000_u32), Just(22_050), Just(44_100), Just(48_000)];
     let pace = prop_oneof![Just(Pace::Live), Just(Pace::Bulk)];
-    (codec, hz, 1_u32..=2, pace, 0_usize..40_000, any::<u32>()).prop_map(|(codec, hz, channels, pace, frames, seed)| {
-        let rate = if codec == Codec::Opus { SampleRate::HZ_48000 } else { SampleRate::new(hz).expect("in range") };
-        let channels = ChannelCount::new(channels).expect("in range");
-        Source { codec, spec: PcmSpec { rate, channels, depth: SampleDepth::S16, pace }, frames, seed }
-    })
+    (codec, hz, 1_u32..=2, pace, 0_usize..40_000, any::<u32>()).prop_map(
+        |(codec, hz, channels, pace, frames, seed)| {
+            let rate = if codec == Codec::Opus {
+                SampleRate::HZ_48000
+            } else {
+                SampleRate::new(hz).expect("in range")
+            };
+            let channels = ChannelCount::new(channels).expect("in range");
+            Source { codec, spec: PcmSpec { rate, channels, depth: SampleDepth::S16, pace }, frames, seed }
+        },
+    )
 }
 
 /// `bytes` as a stream of chunks whose sizes repeat.
@@ -81,13 +89,16 @@ fn cut_pcm(blocks: &[PcmBlock], sizes: &[usize]) -> Vec<PcmBlock> {
     let Some(first) = blocks.first() else { return Vec::new() };
     let spec = first.spec();
     let channels = 0..spec.channels.count();
-    let planes: Vec<Vec<f32>> =
-        channels.map(|channel| blocks.iter().flat_map(|block| block.planes()[channel].clone()).collect()).collect();
+    let planes: Vec<Vec<f32>> = channels
+        .map(|channel| blocks.iter().flat_map(|block| block.planes()[channel].clone()).collect())
+        .collect();
     let mut cut = vec![PcmBlock::announce(spec, 0)];
     let (mut at, mut sizes) = (0, sizes.iter().cycle());
     while at < planes[0].len() {
         let end = planes[0].len().min(at + sizes.next().map_or(usize::MAX / 2, |&size| size.max(1)));
-        cut.push(PcmBlock::new(spec, at as u64, planes.iter().map(|plane| plane[at..end].to_vec()).collect()).0);
+        cut.push(
+            PcmBlock::new(spec, at as u64, planes.iter().map(|plane| plane[at..end].to_vec()).collect()).0,
+        );
         at = end;
     }
     cut

@@ -35,7 +35,10 @@ fn faults(text: &str, files: &[File]) -> Vec<String> {
             let (path, test) = name.split_once("::").unwrap_or((name, ""));
             match files.iter().find(|file| file.path == path) {
                 None => faults.push(format!("invariant {number}: {path} does not exist")),
-                Some(file) if !file.text.contains(&format!("fn {test}")) || !file.text.contains("#[test]") && !file.text.contains("proptest!") => {
+                Some(file)
+                    if !file.text.contains(&format!("fn {test}"))
+                        || !file.text.contains("#[test]") && !file.text.contains("proptest!") =>
+                {
                     faults.push(format!("invariant {number}: {name} is no test"));
                 }
                 Some(_) => held = true,
@@ -51,7 +54,8 @@ fn faults(text: &str, files: &[File]) -> Vec<String> {
 #[test]
 fn every_invariant_names_a_test_that_exists() {
     let files = files();
-    let document = files.iter().find(|file| file.path == "ARCHITECTURE.md").expect("ARCHITECTURE.md is missing");
+    let document =
+        files.iter().find(|file| file.path == "ARCHITECTURE.md").expect("ARCHITECTURE.md is missing");
     let count = invariants(&document.text).len();
     assert!(count >= 10, "ARCHITECTURE.md has {count} numbered invariants under `## Invariants`");
     none("ARCHITECTURE.md:", &faults(&document.text, &files));

@@ -53,10 +53,12 @@ struct Member {
 
 impl Member {
     fn all(files: &[File]) -> Vec<Self> {
-        let manifests = files.iter().filter(|file| file.path.ends_with("/Cargo.toml") && !file.path.contains("/fuzz/"));
+        let manifests =
+            files.iter().filter(|file| file.path.ends_with("/Cargo.toml") && !file.path.contains("/fuzz/"));
         manifests
             .map(|file| {
-                let manifest: Table = file.text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.path));
+                let manifest: Table =
+                    file.text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.path));
                 let name = manifest["package"]["name"].as_str().expect("a package has a name").to_owned();
                 Self { name, folder: file.path.trim_end_matches("/Cargo.toml").to_owned(), manifest }
             })
@@ -86,7 +88,7 @@ fn strangers(member: &Member) -> Vec<String> {
 
 #[test]
 fn each_heavy_dependency_has_one_room_and_stages_never_import_each_other() {
-    let violations: Vec<String> = Member::all(&files()).iter().flat_map(strangers).collect();
+    let violations: Vec<String> = Member::all(files()).iter().flat_map(strangers).collect();
     none("dependencies outside their room (see ROOMS and LAYERS):", &violations);
 }
 
@@ -96,12 +98,16 @@ fn a_stranger_in_a_manifest_is_found() {
                     rdkafka.workspace = true\n[dev-dependencies]\ntreble-encode.workspace = true\n";
     let file = File { path: "stages/decode/Cargo.toml".into(), text: manifest.into() };
     let found = strangers(&Member::all(&[file])[0]);
-    assert_eq!(found, ["stages/decode: rdkafka in [dependencies]", "stages/decode: treble-encode in [dev-dependencies]"]);
+    assert_eq!(
+        found,
+        ["stages/decode: rdkafka in [dependencies]", "stages/decode: treble-encode in [dev-dependencies]"]
+    );
 }
 
 /// What a member states itself although the workspace should.
 fn stated_twice(member: &Member) -> Vec<String> {
-    let inherits = |value: Option<&Value>| value.and_then(|v| v.get("workspace")).and_then(Value::as_bool) == Some(true);
+    let inherits =
+        |value: Option<&Value>| value.and_then(|v| v.get("workspace")).and_then(Value::as_bool) == Some(true);
     let package = &member.manifest["package"];
     let keys = ["version", "edition", "rust-version", "license", "publish"];
     let keys = keys.into_iter().filter(|key| !inherits(package.get(key))).map(|key| format!("package.{key}"));
@@ -113,7 +119,7 @@ fn stated_twice(member: &Member) -> Vec<String> {
 
 #[test]
 fn versions_and_lints_are_stated_in_the_workspace_and_nowhere_else() {
-    let violations: Vec<String> = Member::all(&files()).iter().flat_map(stated_twice).collect();
+    let violations: Vec<String> = Member::all(files()).iter().flat_map(stated_twice).collect();
     none("write `workspace = true`:", &violations);
     let text = "[package]\nname = \"x\"\nversion = \"1\"\n[dependencies]\nbytes = \"1\"\n";
     let bad = Member::all(&[File { path: "x/Cargo.toml".into(), text: text.into() }]);
@@ -139,7 +145,8 @@ fn unused(member: &Member, files: &[File]) -> Vec<String> {
 #[test]
 fn no_dependency_is_idle() {
     let files = files();
-    let violations: Vec<String> = Member::all(&files).iter().flat_map(|member| unused(member, &files)).collect();
+    let violations: Vec<String> =
+        Member::all(&files).iter().flat_map(|member| unused(member, &files)).collect();
     none("dependencies that no source names (remove them):", &violations);
     let manifest = "[package]\nname = \"x\"\n[dependencies]\nused-one = \"1\"\nidle = \"1\"\n";
     let files = [("x/Cargo.toml", manifest), ("x/src/lib.rs", "use used_one::A;\n// idler\n")]
@@ -159,7 +166,8 @@ fn undeclared(manifest: &str, paths: &[&str]) -> Vec<String> {
 fn every_suite_is_declared_and_so_is_run() {
     let files = files();
     let manifest = files.iter().find(|file| file.path == "tests/Cargo.toml").expect("tests/Cargo.toml");
-    let suites = files.iter().filter(|file| file.is_rust()).filter_map(|file| file.path.strip_prefix("tests/"));
+    let suites =
+        files.iter().filter(|file| file.is_rust()).filter_map(|file| file.path.strip_prefix("tests/"));
     let suites: Vec<&str> = suites.filter(|path| !path.contains('/') || path.ends_with("/main.rs")).collect();
     none("declare these as [[test]] in tests/Cargo.toml:", &undeclared(&manifest.text, &suites));
     assert_eq!(undeclared("[[test]]\nname = \"a\"\npath = \"a.rs\"\n", &["a.rs", "b.rs"]), ["b.rs"]);
@@ -175,13 +183,20 @@ struct Locked {
 fn locked(text: &str) -> Vec<Locked> {
     let lock: Table = text.parse().expect("the lock file is TOML");
     let packages = lock["package"].as_array().expect("the lock file lists packages");
-    let word = |value: &Value| value.as_str().unwrap_or_default().split(' ').next().unwrap_or_default().to_owned();
+    let word =
+        |value: &Value| value.as_str().unwrap_or_default().split(' ').next().unwrap_or_default().to_owned();
     packages
         .iter()
         .map(|package| Locked {
             name: word(&package["name"]),
             version: word(&package["version"]),
-            dependencies: package.get("dependencies").and_then(Value::as_array).into_iter().flatten().map(word).collect(),
+            dependencies: package
+                .get("dependencies")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .map(word)
+                .collect(),
         })
         .collect()
 }
@@ -206,7 +221,9 @@ fn denied(deny: &str, lock: &str) -> Vec<String> {
         let wrappers: BTreeSet<&str> = wrappers.filter_map(Value::as_str).collect();
         let users = packages.iter().filter(|package| package.dependencies.contains(name));
         let users = users.map(|package| package.name.as_str());
-        violations.extend(users.filter(|user| !wrappers.contains(user)).map(|user| format!("{user} depends on {name}")));
+        violations.extend(
+            users.filter(|user| !wrappers.contains(user)).map(|user| format!("{user} depends on {name}")),
+        );
     }
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in &packages {
@@ -214,7 +231,8 @@ fn denied(deny: &str, lock: &str) -> Vec<String> {
     }
     let skips: BTreeSet<&str> = entries(&deny, "skip").iter().map(|entry| text(entry, "crate")).collect();
     for (name, versions) in versions {
-        let kept = versions.iter().filter(|version| !skips.contains(format!("{name}@{version}").as_str())).count();
+        let kept =
+            versions.iter().filter(|version| !skips.contains(format!("{name}@{version}").as_str())).count();
         if kept > 1 {
             violations.push(format!("{name} in versions {versions:?}: skip all but one, with the reason"));
         }
@@ -227,13 +245,17 @@ fn denied(deny: &str, lock: &str) -> Vec<String> {
 
 #[test]
 fn deny_toml_names_the_rooms_and_every_duplicate() {
-    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let read =
+        |name: &str| fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     let deny = read("deny.toml");
     none("deny.toml:", &denied(&deny, &read("Cargo.lock")));
     let deny: Table = deny.parse().expect("deny.toml is TOML");
     let named: BTreeSet<&str> = entries(&deny, "deny").iter().map(|entry| text(entry, "crate")).collect();
-    let missing: Vec<String> =
-        ["rdkafka", "ort", "symphonia", "deltalake"].iter().filter(|n| !named.contains(**n)).map(|n| n.to_string()).collect();
+    let missing: Vec<String> = ["rdkafka", "ort", "symphonia", "deltalake"]
+        .iter()
+        .filter(|n| !named.contains(**n))
+        .map(|n| n.to_string())
+        .collect();
     none("deny.toml gives these no room:", &missing);
 }
 
@@ -252,5 +274,9 @@ fn a_trespasser_and_a_duplicate_in_the_lock_file_are_found() {
         + &package("thrice", "2.0.0", "");
     let found = denied(deny, &lock);
     assert_eq!(found.len(), 3, "{found:?}");
-    assert!(found[0].contains("b depends on heavy") && found[1].contains("thrice") && found[2].contains("no reason"));
+    assert!(
+        found[0].contains("b depends on heavy")
+            && found[1].contains("thrice")
+            && found[2].contains("no reason")
+    );
 }

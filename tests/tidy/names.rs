@@ -18,14 +18,24 @@ fn metrics_in(text: &str) -> BTreeSet<&str> {
 }
 
 fn is_crate(word: &str) -> bool {
-    const CRATES: &[&str] =
-        &["analyse", "bench_support", "core", "decode", "encode", "pipeline", "schemas", "test_support", "upscale"];
+    const CRATES: &[&str] = &[
+        "analyse",
+        "bench_support",
+        "core",
+        "decode",
+        "encode",
+        "pipeline",
+        "schemas",
+        "test_support",
+        "upscale",
+    ];
     CRATES.contains(&&word["treble_".len()..])
 }
 
 fn names_a_metric(file: &File) -> Vec<String> {
     let literals = Source::read(&file.text).literals;
-    let named = literals.iter().flat_map(|(line, text)| metrics_in(text).into_iter().map(move |name| (line, name)));
+    let named =
+        literals.iter().flat_map(|(line, text)| metrics_in(text).into_iter().map(move |name| (line, name)));
     named.map(|(line, name)| format!("{}:{line}: {name}", file.path)).collect()
 }
 
@@ -58,7 +68,8 @@ fn no_metric_has_a_label_without_bound() {
 fn unknown_metrics<'a>(text: &'a str, known: &BTreeSet<&str>) -> Vec<&'a str> {
     let suffixes = ["_bucket", "_sum", "_count"];
     let exists = |name: &str| {
-        known.contains(name) || suffixes.iter().any(|end| name.strip_suffix(end).is_some_and(|base| known.contains(base)))
+        known.contains(name)
+            || suffixes.iter().any(|end| name.strip_suffix(end).is_some_and(|base| known.contains(base)))
     };
     metrics_in(text).into_iter().filter(|name| !exists(name)).collect()
 }
@@ -68,20 +79,26 @@ fn dashboards_alerts_and_documents_use_metrics_that_exist() {
     let files = files();
     let literals = Source::read(&metrics_file(&files).text).literals;
     let known: BTreeSet<&str> = literals.iter().flat_map(|(_, text)| metrics_in(text)).collect();
-    let users = files.iter().filter(|file| file.path.starts_with("monitoring/") || file.path.ends_with(".md"));
+    let users =
+        files.iter().filter(|file| file.path.starts_with("monitoring/") || file.path.ends_with(".md"));
     let unknown = users.flat_map(|file| {
         unknown_metrics(&file.text, &known).into_iter().map(|name| format!("{}: {name}", file.path))
     });
     none("no such metric (invariant 12):", &unknown.collect::<Vec<_>>());
     let known = BTreeSet::from(["treble_a_seconds"]);
-    assert_eq!(unknown_metrics("rate(treble_a_seconds_bucket[5m]) / treble_gone_total", &known), ["treble_gone_total"]);
+    assert_eq!(
+        unknown_metrics("rate(treble_a_seconds_bucket[5m]) / treble_gone_total", &known),
+        ["treble_gone_total"]
+    );
 }
 
 /// Words of `text` that look like a topic of the default prefix and are none.
 fn unknown_topics<'a>(text: &'a str, topics: &BTreeSet<String>) -> Vec<&'a str> {
-    let words = text.split(|char: char| !(char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_')));
+    let words = text.split(|char: char| !(char.is_ascii_alphanumeric() || matches!(char, '.' | '_')));
     let families = ["treble.audio.", "treble.state.", "treble.events", "treble.dlq"];
-    let topical = words.map(|word| word.trim_end_matches('.')).filter(|word| families.iter().any(|f| word.starts_with(f)));
+    let topical = words
+        .map(|word| word.trim_end_matches('.'))
+        .filter(|word| families.iter().any(|f| word.starts_with(f)));
     topical.filter(|word| !topics.contains(*word)).collect()
 }
 
@@ -89,7 +106,8 @@ fn unknown_topics<'a>(text: &'a str, topics: &BTreeSet<String>) -> Vec<&'a str> 
 fn topic_names_agree_everywhere() {
     let mut stages: Vec<&str> = STAGES.iter().map(|entry| entry.name).collect();
     stages.push("analyse");
-    let topics: BTreeSet<String> = Topics::default().specs(&stages).into_iter().map(|spec| spec.name).collect();
+    let topics: BTreeSet<String> =
+        Topics::default().specs(&stages).into_iter().map(|spec| spec.name).collect();
     let files = files();
     // This file holds examples of wrong names.
     let users = files.iter().filter(|file| file.path != "tests/tidy/names.rs");
@@ -97,7 +115,7 @@ fn topic_names_agree_everywhere() {
         unknown_topics(&file.text, &topics).into_iter().map(|name| format!("{}: {name}", file.path))
     });
     none("no such topic (invariant 16):", &unknown.collect::<Vec<_>>());
-    let text = "treble.audio.in. treble.audio.inn `treble.state.decode` treble.state.<stage> treble.dlq2 treble.v1.X";
+    let text = "treble.audio.in. treble.audio.inn `treble.state.decode` treble.dlq-value treble.state.<stage> treble.dlq2 treble.v1.X";
     assert_eq!(unknown_topics(text, &topics), ["treble.audio.inn", "treble.dlq2"]);
     let missing = STAGES.iter().filter(|entry| !topics.contains(&format!("treble.{}", entry.output_topic)));
     assert_eq!(missing.count(), 0, "every stage writes a topic that schemas know");

@@ -22,7 +22,10 @@ const FORBIDDEN: &[(&str, &str)] = &[
 fn unwanted(file: &File) -> Vec<String> {
     let lines = file.text.lines().enumerate();
     let hits = lines.flat_map(|(at, line)| {
-        FORBIDDEN.iter().filter(move |(text, _)| line.contains(text)).map(move |(text, why)| (at + 1, text, why))
+        FORBIDDEN
+            .iter()
+            .filter(move |(text, _)| line.contains(text))
+            .map(move |(text, why)| (at + 1, text, why))
     });
     hits.map(|(line, text, why)| format!("{}:{line}: {text} — {why}", file.path)).collect()
 }
@@ -52,12 +55,14 @@ fn headless(file: &File) -> Option<String> {
 fn every_crate_says_what_it_is_for_and_what_is_deliberately_absent() {
     let is_head = |file: &&File| file.is_product() && file.path.ends_with("src/lib.rs");
     let violations: Vec<String> = files().iter().filter(is_head).filter_map(headless).collect();
-    none("the crate's documentation needs purpose, data flow, what is deliberately absent, a map:", &violations);
+    none(
+        "the crate's documentation needs purpose, data flow, what is deliberately absent, a map:",
+        &violations,
+    );
     let bare = File { path: "src/lib.rs".into(), text: "//! A crate.\n".into() };
     assert!(headless(&bare).is_some(), "the rule finds what it is for");
 }
 
-/// Modules without a first line of documentation.
 fn is_undocumented(file: &File) -> bool {
     !file.text.starts_with("//!")
 }
@@ -65,7 +70,7 @@ fn is_undocumented(file: &File) -> bool {
 #[test]
 fn every_source_file_begins_with_what_it_is() {
     let files = files();
-    let silent = files.iter().filter(|file| file.is_rust() && is_undocumented(file));
+    let silent = files.iter().filter(|file| file.is_product() && is_undocumented(file));
     none("begin these with `//!`:", &silent.map(|file| file.path.clone()).collect::<Vec<_>>());
     assert!(is_undocumented(&File { path: "a.rs".into(), text: "fn f() {}\n".into() }));
 }
@@ -74,8 +79,12 @@ fn every_source_file_begins_with_what_it_is() {
 fn dead_links(file: &File, exists: impl Fn(&Path) -> bool) -> Vec<String> {
     let folder = Path::new(&file.path).parent().unwrap_or(Path::new(""));
     let targets = file.text.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next());
-    let local = targets.filter(|target| !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:"));
-    local.filter(|target| !exists(&folder.join(target))).map(|target| format!("{}: {target}", file.path)).collect()
+    let local = targets
+        .filter(|target| !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:"));
+    local
+        .filter(|target| !exists(&folder.join(target)))
+        .map(|target| format!("{}: {target}", file.path))
+        .collect()
 }
 
 #[test]
@@ -86,7 +95,8 @@ fn links_between_documents_lead_somewhere() {
         documents.flat_map(|file| dead_links(file, |path| root().join(path).exists())).collect();
     none("dead links:", &violations);
     let text = "[a](gone.md) [b](here.md#part) [c](https://example.org/x) [d](#part)".into();
-    let found = dead_links(&File { path: "docs/a.md".into(), text }, |path| path == Path::new("docs/here.md"));
+    let found =
+        dead_links(&File { path: "docs/a.md".into(), text }, |path| path == Path::new("docs/here.md"));
     assert_eq!(found, ["docs/a.md: gone.md"]);
 }
 

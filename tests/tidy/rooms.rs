@@ -11,7 +11,6 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("opentelemetry", &["telemetry/"]),
     ("opentelemetry_sdk", &["telemetry/"]),
     ("opentelemetry_otlp", &["telemetry/"]),
-    ("tracing_subscriber", &["telemetry/"]),
     ("arrow_flight", &["query/"]),
     ("datafusion_postgres", &["query/"]),
     ("tonic", &["admin/", "query/"]),
@@ -34,13 +33,17 @@ fn trespasses(file: &File) -> Vec<String> {
 #[test]
 fn a_dependency_of_the_pipeline_is_named_in_its_room_only() {
     let files = files();
-    let violations: Vec<String> = files.iter().filter(|file| file.is_product()).flat_map(trespasses).collect();
+    let violations: Vec<String> =
+        files.iter().filter(|file| file.is_product()).flat_map(trespasses).collect();
     none("named outside its room (see ROOMS):", &violations);
 }
 
 #[test]
 fn a_trespass_is_found() {
     let file = |path: &str| File { path: path.into(), text: "//! rdkafka\nuse rdkafka::Message;\n".into() };
-    assert_eq!(trespasses(&file("pipeline/src/runtime/worker.rs")), ["pipeline/src/runtime/worker.rs:2: rdkafka"]);
+    assert_eq!(
+        trespasses(&file("pipeline/src/runtime/worker.rs")),
+        ["pipeline/src/runtime/worker.rs:2: rdkafka"]
+    );
     assert!(trespasses(&file("pipeline/src/kafka/consumer.rs")).is_empty());
 }

@@ -14,13 +14,15 @@ fn too_long(file: &File) -> Vec<String> {
     let source = Source::read(&file.text);
     let mut violations = Vec::new();
     if source.lines > MAX_FILE_LINES {
-        violations.push(format!("{}: {} lines without tests, at most {MAX_FILE_LINES}", file.path, source.lines));
+        violations
+            .push(format!("{}: {} lines without tests, at most {MAX_FILE_LINES}", file.path, source.lines));
     }
     for function in source.functions {
         let limit = if function.name == "main" { MAX_MAIN_LINES } else { MAX_FUNCTION_LINES };
         if function.lines > limit {
             let (path, line, name) = (&file.path, function.line, function.name);
-            violations.push(format!("{path}:{line}: fn {name} has {} lines, at most {limit}", function.lines));
+            violations
+                .push(format!("{path}:{line}: fn {name} has {} lines, at most {limit}", function.lines));
         }
     }
     violations
@@ -59,8 +61,12 @@ fn files_and_functions_are_short_on_the_whole() {
     let sources: Vec<Source> =
         files.iter().filter(|file| file.is_product()).map(|file| Source::read(&file.text)).collect();
     let by_file = quantiles(sources.iter().map(|source| source.lines).collect());
-    let by_function = quantiles(sources.iter().flat_map(|source| &source.functions).map(|f| f.lines).collect());
-    assert!(by_file.0 <= FILE_LINES.0 && by_file.1 <= FILE_LINES.1, "median and 90th percentile of files: {by_file:?}");
+    let by_function =
+        quantiles(sources.iter().flat_map(|source| &source.functions).map(|f| f.lines).collect());
+    assert!(
+        by_file.0 <= FILE_LINES.0 && by_file.1 <= FILE_LINES.1,
+        "median and 90th percentile of files: {by_file:?}"
+    );
     let within = by_function.0 <= FUNCTION_LINES.0 && by_function.1 <= FUNCTION_LINES.1;
     assert!(within, "median and 90th percentile of functions: {by_function:?}");
 }
@@ -83,7 +89,11 @@ fn forbidden(file: &File) -> Vec<String> {
         violations.extend(hits.map(|(part, cure)| format!("{}:{}: {part} — {cure}", file.path, line + 1)));
     }
     let expects = source.code.matches("[expect(").count();
-    let reasons = source.code.split("[expect(").skip(1).filter(|rest| rest.split(']').next().unwrap_or("").contains("reason"));
+    let reasons = source
+        .code
+        .split("[expect(")
+        .skip(1)
+        .filter(|rest| rest.split(']').next().unwrap_or("").contains("reason"));
     if reasons.count() < expects {
         violations.push(format!("{}: an expect without a reason", file.path));
     }
@@ -109,6 +119,7 @@ fn is_junk_drawer(path: &str) -> bool {
 #[test]
 fn files_are_named_by_their_content() {
     assert!(is_junk_drawer("a/utils.rs") && is_junk_drawer("common.sh") && !is_junk_drawer("a/units.rs"));
-    let drawers: Vec<String> = files().into_iter().map(|file| file.path).filter(|path| is_junk_drawer(path)).collect();
+    let drawers: Vec<String> =
+        files().iter().map(|file| file.path.clone()).filter(|path| is_junk_drawer(path)).collect();
     none("name these by content, or keep them private to their one user:", &drawers);
 }

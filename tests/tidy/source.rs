@@ -23,11 +23,14 @@ pub(crate) struct Function {
 
 impl Source {
     pub(crate) fn read(text: &str) -> Self {
-        let (mut code, mut literals) = blank_comments_and_literals(text);
-        let mut test_lines = 0;
-        while let Some((start, end)) = first_test_item(&code) {
-            let first = line_of(&code, start);
-            let last = line_of(&code, end);
+        let chars: Vec<char> = text.chars().collect();
+        let lines = Lines::of(&chars);
+        let (mut code, mut literals) = blank_comments_and_literals(&chars, &lines);
+        let (mut test_lines, mut from) = (0, 0);
+        while let Some((start, end)) = test_item(&code, from) {
+            from = end;
+            let first = lines.at(start);
+            let last = lines.at(end);
             test_lines += last - first + 1;
             literals.retain(|(line, _)| !(first..=last).contains(line));
             for char in &mut code[start..=end] {
@@ -36,8 +39,13 @@ impl Source {
                 }
             }
         }
-        let functions = functions(&code);
-        Self { lines: text.lines().count() - test_lines, code: code.into_iter().collect(), literals, functions }
+        let functions = functions(&code, &lines);
+        Self {
+            lines: text.lines().count() - test_lines,
+            code: code.into_iter().collect(),
+            literals,
+            functions,
+        }
     }
 
     /// Lines on which `word` stands as a word of its own, and not as the tail of a path.
@@ -47,7 +55,8 @@ impl Source {
 
     /// Lines that name the crate or module `path`: in a `use`, or before `::`.
     pub(crate) fn names(&self, path: &str) -> Vec<usize> {
-        let used = |before: &str| before.trim_end().rsplit(' ').next().is_some_and(|word| word.ends_with("use"));
+        let used =
+            |before: &str| before.trim_end().rsplit(' ').next().is_some_and(|word| word.ends_with("use"));
         self.lines_with(path, |before, after| after.starts_with("::") || used(before))
     }
 
@@ -64,20 +73,29 @@ impl Source {
     }
 }
 
-fn line_of(code: &[char], at: usize) -> usize {
-    code[..at].iter().filter(|&&char| char == '\n').count() + 1
+/// Where lines end. Blanking keeps them, so one reading serves all steps.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(code: &[char]) -> Self {
+        Self(code.iter().enumerate().filter(|(_, char)| **char == '\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line on which the character at `at` stands, from 1.
+    fn at(&self, at: usize) -> usize {
+        self.0.partition_point(|&end| end < at) + 1
+    }
 }
 
 /// The text without comments and contents of literals, and the string literals.
-fn blank_comments_and_literals(text: &str) -> (Vec<char>, Vec<(usize, String)>) {
-    let chars: Vec<char> = text.chars().collect();
-    let mut code = chars.clone();
+fn blank_comments_and_literals(chars: &[char], lines: &Lines) -> (Vec<char>, Vec<(usize, String)>) {
+    let mut code = chars.to_vec();
     let mut literals = Vec::new();
     let mut at = 0;
     while at < chars.len() {
-        let (end, literal) = token(&chars, at);
+        let (end, literal) = token(chars, at);
         if let Some((from, to)) = literal {
-            literals.push((line_of(&chars, at), chars[from..to].iter().collect()));
+            literals.push((lines.at(at), chars[from..to].iter().collect()));
         }
         if end > at + 1 {
             for char in &mut code[at..end.min(chars.len())] {
@@ -102,7 +120,9 @@ fn token(chars: &[char], at: usize) -> (usize, Option<Span>) {
         '/' if is(1, '/') => (find(chars, at, |rest| rest[0] == '\n').unwrap_or(chars.len()), None),
         '/' if is(1, '*') => (block_comment_end(chars, at), None),
         '"' => string_end(chars, at + 1),
-        '\'' if is(1, '\\') => (find(chars, at + 3, |rest| rest[0] == '\'').map_or(chars.len(), |end| end + 1), None),
+        '\'' if is(1, '\\') => {
+            (find(chars, at + 3, |rest| rest[0] == '\'').map_or(chars.len(), |end| end + 1), None)
+        }
         '\'' if is(2, '\'') => (at + 3, None),
         'r' | 'b' | 'c' if starts_word => prefixed_string_end(chars, at),
         _ => (at + 1, None),
@@ -149,15 +169,17 @@ fn prefixed_string_end(chars: &[char], start: usize) -> (usize, Option<Span>) {
     if !raw {
         return string_end(chars, open + 1);
     }
-    let closes = |rest: &[char]| rest[0] == '"' && rest[1..].iter().take(hashes).filter(|&&c| c == '#').count() == hashes;
+    let closes = |rest: &[char]| {
+        rest[0] == '"' && rest[1..].iter().take(hashes).filter(|&&c| c == '#').count() == hashes
+    };
     let end = find(chars, open + 1, closes).unwrap_or(chars.len() - 1);
     (end + 1 + hashes, Some((open + 1, end)))
 }
 
-/// The span of the first item marked `#[cfg(test)]`.
-fn first_test_item(code: &[char]) -> Option<Span> {
+/// The span of the first item from `from` on that is marked `#[cfg(test)]`.
+fn test_item(code: &[char], from: usize) -> Option<Span> {
     const MARK: [char; 12] = ['#', '[', 'c', 'f', 'g', '(', 't', 'e', 's', 't', ')', ']'];
-    let start = find(code, 0, |rest| rest.starts_with(&MARK))?;
+    let start = find(code, from, |rest| rest.starts_with(&MARK))?;
     Some((start, item_end(code, start + MARK.len())))
 }
 
@@ -180,7 +202,7 @@ fn item_end(code: &[char], from: usize) -> usize {
     code.len() - 1
 }
 
-fn functions(code: &[char]) -> Vec<Function> {
+fn functions(code: &[char], lines: &Lines) -> Vec<Function> {
     let mut found = Vec::new();
     for at in 0..code.len().saturating_sub(3) {
         let starts_word = at == 0 || !(code[at - 1].is_alphanumeric() || code[at - 1] == '_');
@@ -190,8 +212,8 @@ fn functions(code: &[char]) -> Vec<Function> {
         let name: String = code[at + 3..].iter().take_while(|c| c.is_alphanumeric() || **c == '_').collect();
         let end = item_end(code, at);
         if !name.is_empty() && code[end] == '}' {
-            let line = line_of(code, at);
-            found.push(Function { name, line, lines: line_of(code, end) - line + 1 });
+            let line = lines.at(at);
+            found.push(Function { name, line, lines: lines.at(end) - line + 1 });
         }
     }
     found
@@ -226,7 +248,8 @@ fn after() {}
 
 #[test]
 fn a_mention_is_a_path_of_its_own() {
-    let source = Source::read("use crate::opus::X;\nmy_opus::f();\nuse opus::Y;\nlet opus = 1;\nopusinfo();\n");
+    let source =
+        Source::read("use crate::opus::X;\nmy_opus::f();\nuse opus::Y;\nlet opus = 1;\nopusinfo();\n");
     assert_eq!(source.mentions("opus"), [3, 4]);
     assert_eq!(source.names("opus"), [3]);
     assert_eq!(source.names("opus::Y"), [3]);

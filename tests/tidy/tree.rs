@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// One text file.
 #[derive(Debug)]
@@ -32,8 +33,14 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository").to_owned()
 }
 
-/// All text files that git would keep, but for the lock file, which is generated.
-pub(crate) fn files() -> Vec<File> {
+/// All text files that git would keep, but for the lock file, which is generated; in order of their paths.
+pub(crate) fn files() -> &'static [File] {
+    // Read once: every rule looks at the same tree.
+    static FILES: OnceLock<Vec<File>> = OnceLock::new();
+    FILES.get_or_init(read)
+}
+
+fn read() -> Vec<File> {
     let root = root();
     let ignored = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
     let ignored: Vec<&str> = ignored.lines().map(|line| line.trim_matches('/')).collect();
@@ -49,7 +56,8 @@ pub(crate) fn files() -> Vec<File> {
             if path.is_dir() {
                 folders.push(path);
             } else if let Ok(text) = fs::read_to_string(&path) {
-                let path = path.strip_prefix(&root).expect("below the root").to_string_lossy().replace('\\', "/");
+                let path =
+                    path.strip_prefix(&root).expect("below the root").to_string_lossy().replace('\\', "/");
                 files.push(File { path, text });
             }
         }
