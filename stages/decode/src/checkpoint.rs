@@ -23,6 +23,8 @@ pub(crate) struct Checkpoint {
     pub(crate) skip: u64,
     /// Bytes of the stream before that chunk.
     pub(crate) bytes_before: u64,
+    /// The number of that chunk in the stream.
+    pub(crate) input: u64,
     /// Chunks from that one on, whose marks of discontinuity were seen already.
     pub(crate) seen: u64,
 }
@@ -31,7 +33,7 @@ impl Checkpoint {
     /// The bytes of the checkpoint.
     pub(crate) fn encode(&self) -> Bytes {
         let mut to = vec![VERSION];
-        let Self { format, resume, skip, bytes_before, seen } = self;
+        let Self { format, resume, skip, bytes_before, input, seen } = self;
         put_bytes(&mut to, format.media_type.as_bytes());
         let announced = [format.rate.map_or(0, u32::from), format.channels.map_or(0, u32::from)];
         announced.iter().for_each(|number| to.extend_from_slice(&number.to_le_bytes()));
@@ -55,6 +57,7 @@ impl Checkpoint {
         let numbers = [
             *skip,
             *bytes_before,
+            *input,
             *seen,
             resume.offset,
             resume.frame,
@@ -117,7 +120,7 @@ impl<'a> Fields<'a> {
         };
         let gap = self.byte()? == 1;
         let (rate, channels) = (SampleRate::new(self.u32()?).ok()?, ChannelCount::new(self.u32()?).ok()?);
-        let (skip, bytes_before, seen) = (self.u64()?, self.u64()?, self.u64()?);
+        let (skip, bytes_before, input, seen) = (self.u64()?, self.u64()?, self.u64()?, self.u64()?);
         let resume = Resume {
             kind,
             spec: PcmSpec { rate, channels, depth, pace },
@@ -132,7 +135,7 @@ impl<'a> Fields<'a> {
             head: Bytes::copy_from_slice(self.bytes()?),
         };
         let sound = self.0.is_empty() && resume.frame <= resume.grid;
-        sound.then_some(Checkpoint { format, resume, skip, bytes_before, seen })
+        sound.then_some(Checkpoint { format, resume, skip, bytes_before, input, seen })
     }
 
     fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
@@ -186,7 +189,7 @@ mod tests {
             channels: None,
             pace: Pace::Live,
         };
-        Checkpoint { format, resume, skip: 3, bytes_before: 997, seen: 2 }
+        Checkpoint { format, resume, skip: 3, bytes_before: 997, input: 5, seen: 2 }
     }
 
     #[test]

@@ -54,12 +54,10 @@ struct Stream {
     skip: u64,
     /// Chunks to come whose marks of discontinuity were seen already.
     seen: u64,
-    /// Chunks pushed so far.
+    /// Chunks of the stream so far.
     pushed: u64,
     /// Number and first byte of the chunks from which a successor may be fed; the first one is where it starts.
     chunks: VecDeque<(u64, u64)>,
-    /// Number of the first item that this instance emits.
-    first_item: u64,
 }
 
 impl Stage for DecodeStage {
@@ -148,15 +146,14 @@ impl Stream {
             seen: 0,
             pushed: 0,
             chunks: VecDeque::new(),
-            first_item: 0,
         })
     }
 
     fn resume(checkpoint: Checkpoint, config: &DecodeConfig) -> Result<Self, StageError> {
-        let Checkpoint { format, resume, skip, bytes_before, seen } = checkpoint;
+        let Checkpoint { format, resume, skip, bytes_before, input, seen } = checkpoint;
         let delivery = Delivery::default();
         let assembler = Assembler::resumed(Rc::clone(&delivery), resume.spec, resume.grid, resume.gap);
-        let first_item = items_before(&resume);
+        delivery.borrow_mut().resume = Some(resume.clone());
         let reader = start(&format, config, assembler, Some(resume))?;
         Ok(Self {
             reader: Some(reader),
@@ -165,15 +162,16 @@ impl Stream {
             bytes: bytes_before,
             skip,
             seen,
-            pushed: 0,
-            chunks: VecDeque::new(),
-            first_item,
+            pushed: input,
+            chunks: VecDeque::from([(input, bytes_before)]),
         })
     }
 
     fn push(&mut self, input: EncodedChunk, config: &DecodeConfig) -> Result<(), StageError> {
         self.check_format(&input.format)?;
-        self.chunks.push_back((self.pushed, self.bytes));
+        if self.chunks.back().is_none_or(|(last, _)| *last < self.pushed) {
+            self.chunks.push_back((self.pushed, self.bytes));
+        }
         self.pushed += 1;
         let news = self.seen == 0;
         self.seen = self.seen.saturating_sub(1);
@@ -239,21 +237,18 @@ impl Stream {
         let mut resume = delivered.resume.clone()?;
         resume.gap |= delivered.gap_before;
         let (input, first) = self.chunks.front().copied().filter(|(_, first)| *first <= resume.offset)?;
-        let output = items_before(&resume) - self.first_item;
+        // The announcement, and full blocks.
+        let output = 1 + resume.grid / chunk_frames(resume.spec) as u64;
         let checkpoint = Checkpoint {
             format: self.format.clone(),
             skip: resume.offset - first,
             bytes_before: first,
-            seen: self.pushed - input,
+            input,
+            seen: self.pushed - input + self.seen,
             resume,
         };
         Some(Restart { input, output, checkpoint: checkpoint.encode() })
     }
-}
-
-/// Items of the stream before the block at `resume.grid`: the announcement, and full blocks.
-fn items_before(resume: &Resume) -> u64 {
-    1 + resume.grid / chunk_frames(resume.spec) as u64
 }
 
 /// A reader for a stream of `format`, not yet fed.

@@ -4,8 +4,8 @@ mod support;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use support::{NAMES, chunks, fixture, whole};
-use treble_core::{Assets, EncodedChunk, EncodedFormat, Pace, laws};
+use support::{NAMES, chunks, decode, fixture, whole};
+use treble_core::{Assets, EncodedChunk, EncodedFormat, Outbox, Pace, PcmBlock, Restart, Stage, laws};
 use treble_decode::{DecodeConfig, DecodeStage};
 
 fn config() -> (DecodeConfig, Assets) {
@@ -43,6 +43,70 @@ fn a_successor_continues_where_its_predecessor_was_lost() {
         let inputs = live(chunks(&fixture(name), &[700, 1_300]));
         laws::replay_equals_uninterrupted::<DecodeStage>(&config, &assets, &inputs);
     }
+}
+
+/// Fixtures whose restart moves, and the share of their chunks that a successor of the last moment is spared.
+const MOVING: &[(&str, f64)] = &[
+    ("sine_s16.wav", 0.8),
+    ("sine_s24.wav", 0.8),
+    ("sine_f32.wav", 0.8),
+    ("sine_piped.wav", 0.8),
+    ("sine_s16.flac", 0.4),
+    ("sine_s24.flac", 0.1),
+    ("sine.mp3", 0.2),
+    ("sine_bare.mp3", 0.1),
+];
+
+/// Loses a stage after every `every` chunks, again and again, and returns what came out in all, and where the
+/// last restart lay.
+fn relay(inputs: &[EncodedChunk], every: usize) -> (Vec<PcmBlock>, u64) {
+    let (config, assets) = config();
+    let (mut items, mut restart) = (Vec::new(), Restart::default());
+    let mut upto = 0;
+    while upto < inputs.len() {
+        let mut stage = DecodeStage::new(&config, &assets).unwrap();
+        stage.restore(&restart.checkpoint).unwrap();
+        items.truncate(restart.output as usize);
+        let mut out = Outbox::default();
+        upto = inputs.len().min(upto + every);
+        for input in &inputs[restart.input as usize..upto] {
+            stage.push(input.clone(), &mut out).unwrap();
+        }
+        restart = stage.restart();
+        if upto == inputs.len() {
+            stage.finish(&mut out).unwrap();
+        }
+        items.append(&mut out.items);
+    }
+    (items, restart.input)
+}
+
+#[test]
+fn restarts_move_forward_and_a_successor_has_successors() {
+    for (name, share) in MOVING {
+        let inputs = live(chunks(&fixture(name), &[310, 170]));
+        let whole = decode(&inputs).unwrap();
+        for every in [1, 2, 7, 20] {
+            let (items, last) = relay(&inputs, every);
+            assert!(items == whole, "{name}: lost every {every} chunks");
+            assert!(last as f64 >= share * inputs.len() as f64, "{name}: {last} of {}", inputs.len());
+        }
+    }
+}
+
+#[test]
+fn headerless_samples_restart_anywhere() {
+    let (config, assets) = config();
+    let bytes: Vec<u8> = (0..8_000_u32).flat_map(|i| ((i * 7) as u16).to_le_bytes()).collect();
+    let mut inputs = chunks(&bytes, &[333, 1, 1_000]);
+    for input in &mut inputs {
+        input.format.media_type = "audio/pcm;format=s16le;rate=8000;channels=1".to_owned();
+        input.format.pace = Pace::Live;
+    }
+    laws::replay_equals_uninterrupted::<DecodeStage>(&config, &assets, &inputs);
+    let (items, last) = relay(&inputs, 3);
+    assert_eq!(items, decode(&inputs).unwrap());
+    assert!(last > 30, "{last} of {}", inputs.len());
 }
 
 /// Every prefix of a fixture ends in output or in a typed error, and alike for any cut.
