@@ -1,5 +1,6 @@
 //! What a successor needs to know to continue a stream.
 
+use crate::bandwidth::Decision;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use treble_core::{PcmSpec, SampleRate, StageError};
@@ -18,6 +19,9 @@ pub(crate) struct Checkpoint {
     pub(crate) input_frame: u64,
     /// The index of the first output frame that is then emitted.
     pub(crate) output_frame: u64,
+    /// What the bandwidth detector decided, where it has. While it has not, a successor listens anew: all
+    /// that was emitted before was silent.
+    pub(crate) decision: Option<Decision>,
 }
 
 impl Checkpoint {

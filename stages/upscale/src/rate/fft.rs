@@ -20,7 +20,6 @@ const fn filter_frames(lower_hz: u64) -> u64 {
 }
 
 /// Block sizes for a pair of rates: input frames, output frames; `None` where they would be too large.
-#[expect(clippy::cast_precision_loss, reason = "blocks are far below 2^53 frames")]
 fn block(input: SampleRate, output: SampleRate) -> Option<(usize, usize)> {
     let (input, output) = (u64::from(input.hz()), u64::from(output.hz()));
     let divisor = gcd(input, output);

@@ -21,7 +21,6 @@ fn kernel() -> &'static [f64] {
     KERNEL.get_or_init(|| (0..=CROSSINGS * STEPS + 1).map(kernel_at).collect())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a table index")]
 fn kernel_at(index: usize) -> f64 {
     let x = index as f64 / STEPS as f64;
     let inside = (1.0 - (x / CROSSINGS as f64).powi(2)).max(0.0);
