@@ -58,7 +58,7 @@ fn every_invariant_names_a_test_that_exists() {
         files.iter().find(|file| file.path == "ARCHITECTURE.md").expect("ARCHITECTURE.md is missing");
     let count = invariants(&document.text).len();
     assert!(count >= 10, "ARCHITECTURE.md has {count} numbered invariants under `## Invariants`");
-    none("ARCHITECTURE.md:", &faults(&document.text, &files));
+    none("ARCHITECTURE.md:", &faults(&document.text, files));
 }
 
 #[test]

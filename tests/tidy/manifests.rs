@@ -146,7 +146,7 @@ fn unused(member: &Member, files: &[File]) -> Vec<String> {
 fn no_dependency_is_idle() {
     let files = files();
     let violations: Vec<String> =
-        Member::all(&files).iter().flat_map(|member| unused(member, &files)).collect();
+        Member::all(files).iter().flat_map(|member| unused(member, files)).collect();
     none("dependencies that no source names (remove them):", &violations);
     let manifest = "[package]\nname = \"x\"\n[dependencies]\nused-one = \"1\"\nidle = \"1\"\n";
     let files = [("x/Cargo.toml", manifest), ("x/src/lib.rs", "use used_one::A;\n// idler\n")]

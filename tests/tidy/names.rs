@@ -49,7 +49,7 @@ fn only_one_file_names_metrics() {
     let others = files.iter().filter(|file| file.is_product() && file.path != METRICS);
     let violations: Vec<String> = others.flat_map(names_a_metric).collect();
     none(&format!("metrics are named in {METRICS} only (invariant 12):"), &violations);
-    assert!(!names_a_metric(metrics_file(&files)).is_empty(), "{METRICS} names no metric");
+    assert!(!names_a_metric(metrics_file(files)).is_empty(), "{METRICS} names no metric");
     let text = "// treble_a_total\nconst A: &str = \"treble_b_total\"; use treble_core::X; f(\"treble_core=info\");\n";
     let bad = File { path: "a.rs".into(), text: text.into() };
     assert_eq!(names_a_metric(&bad), ["a.rs:2: treble_b_total"], "the rule finds what it is for");
@@ -58,7 +58,7 @@ fn only_one_file_names_metrics() {
 #[test]
 fn no_metric_has_a_label_without_bound() {
     let files = files();
-    let source = Source::read(&metrics_file(&files).text);
+    let source = Source::read(&metrics_file(files).text);
     let labels = source.literals.iter().filter(|(_, text)| UNBOUNDED.contains(&text.as_str()));
     let violations: Vec<String> = labels.map(|(line, text)| format!("{METRICS}:{line}: {text}")).collect();
     none("labels must be bounded (invariant 12):", &violations);
@@ -77,7 +77,7 @@ fn unknown_metrics<'a>(text: &'a str, known: &BTreeSet<&str>) -> Vec<&'a str> {
 #[test]
 fn dashboards_alerts_and_documents_use_metrics_that_exist() {
     let files = files();
-    let literals = Source::read(&metrics_file(&files).text).literals;
+    let literals = Source::read(&metrics_file(files).text).literals;
     let known: BTreeSet<&str> = literals.iter().flat_map(|(_, text)| metrics_in(text)).collect();
     let users =
         files.iter().filter(|file| file.path.starts_with("monitoring/") || file.path.ends_with(".md"));
