@@ -1,0 +1,206 @@
+//! Kafka as an outsider sees it: topics, publishing by the documented contract, reading committed records.
+
+use crate::broker::LocalStack;
+use crate::clips::Clip;
+use crate::configuration::PARTITIONS;
+use anyhow::{Context, Result, anyhow, bail};
+use bytes::Bytes;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Message, Offset, TopicPartitionList};
+use std::num::NonZeroU32;
+use std::time::Duration;
+use treble_schemas::frame::{self, Format};
+use treble_schemas::topic::{Partitions, partition_of};
+use treble_schemas::{AudioChunk, AudioFormat, ChunkBody, Segment, StreamId, Topics, Totals};
+
+/// How long a test waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+fn client(stack: &LocalStack) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", stack.bootstrap_servers());
+    config.set("reconnect.backoff.max.ms", "500");
+    config.set("message.max.bytes", "4300000");
+    config
+}
+
+/// Creates every topic of the pipeline under `prefix`.
+pub fn create_topics(stack: &LocalStack, prefix: &str) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = client(stack).create()?;
+    let specs = Topics::new(prefix)?.specs(&["decode", "upscale", "encode"]);
+    let topics: Vec<NewTopic<'_>> = specs
+        .iter()
+        .map(|spec| {
+            let partitions = match spec.partitions {
+                Partitions::Aligned => PARTITIONS.cast_signed(),
+                Partitions::Fixed(count) => count,
+            };
+            let topic = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(1));
+            spec.configs.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+        })
+        .collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for outcome in runtime.block_on(admin.create_topics(&topics, &AdminOptions::new()))? {
+        outcome.map_err(|(topic, code)| anyhow!("{topic}: {code}"))?;
+    }
+    Ok(())
+}
+
+/// A producer that follows the documented contract.
+pub struct Publisher {
+    producer: BaseProducer,
+    topic: String,
+    schema: u32,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// Publishes to `{prefix}.audio.in`, framing chunks with `schema`.
+    pub fn new(stack: &LocalStack, prefix: &str, schema: u32) -> Result<Self> {
+        let producer = client(stack).set("enable.idempotence", "true").set("linger.ms", "1").create()?;
+        Ok(Self { producer, topic: Topics::new(prefix)?.audio_in(), schema })
+    }
+
+    /// Publishes the clip as one record, as `kcat -H content-type=…` would.
+    pub fn clip(&self, clip: &Clip) -> Result<()> {
+        let header = Header { key: "content-type", value: Some(clip.media_type) };
+        self.send(&clip.name, &clip.bytes, OwnedHeaders::new().insert(header))
+    }
+
+    /// Publishes the clip as START, DATA of `piece` bytes each, END.
+    pub fn chunks(&self, clip: &Clip, piece: usize) -> Result<()> {
+        for chunk in chunks(clip, piece)? {
+            self.chunk(&chunk)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes one chunk.
+    pub fn chunk(&self, chunk: &AudioChunk) -> Result<()> {
+        let mut value = Vec::new();
+        frame::write_header(&mut value, self.schema, Format::Protobuf);
+        chunk.encode(&mut value);
+        self.send(chunk.stream_id.as_str(), &value, OwnedHeaders::new())
+    }
+
+    /// Publishes any bytes under any key.
+    pub fn send(&self, key: &str, value: &[u8], headers: OwnedHeaders) -> Result<()> {
+        let count = NonZeroU32::new(PARTITIONS).context("partitions")?;
+        let mut record = BaseRecord::to(&self.topic)
+            .key(key)
+            .payload(value)
+            .partition(partition_of(key.as_bytes(), count))
+            .headers(headers);
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => break,
+                Err((error, refused)) => {
+                    if error.rdkafka_error_code() != Some(rdkafka::types::RDKafkaErrorCode::QueueFull) {
+                        bail!("publish: {error}");
+                    }
+                    self.producer.poll(Duration::from_millis(10));
+                    record = refused;
+                }
+            }
+        }
+        self.producer.poll(Duration::ZERO);
+        Ok(())
+    }
+
+    /// Waits until everything is acknowledged.
+    pub fn flush(&self) -> Result<()> {
+        self.producer.flush(PATIENCE).context("records were not acknowledged")
+    }
+}
+
+/// The clip as chunks: START, DATA of `piece` bytes each, END with its totals.
+pub fn chunks(clip: &Clip, piece: usize) -> Result<Vec<AudioChunk>> {
+    let stream_id = StreamId::new(&clip.name)?;
+    let format = AudioFormat { codec: clip.media_type.to_owned(), ..AudioFormat::default() };
+    let start = ChunkBody::Start { format, segment: Segment::default() };
+    let data = clip.bytes.chunks(piece).map(|data| ChunkBody::Data {
+        format: None,
+        segment: Segment { data: Bytes::copy_from_slice(data), ..Segment::default() },
+    });
+    let totals = Totals { samples: 0, bytes: clip.bytes.len() as u64, crc32c: None };
+    let bodies = std::iter::once(start).chain(data).chain([ChunkBody::End(totals)]);
+    let chunk = |(seq, body)| AudioChunk {
+        stream_id: stream_id.clone(),
+        seq,
+        capture_time_us: 1_000_000,
+        source: None,
+        body,
+    };
+    Ok((0..).zip(bodies).map(chunk).collect())
+}
+
+/// A committed record.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value.
+    pub value: Option<Bytes>,
+    /// Headers with a text value.
+    pub headers: Vec<(String, String)>,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+/// Reads the committed records of a topic from its beginning, until `enough` says so.
+pub fn read_committed(
+    stack: &LocalStack,
+    topic: &str,
+    mut enough: impl FnMut(&[Committed]) -> bool,
+) -> Result<Vec<Committed>> {
+    let consumer: BaseConsumer = client(stack)
+        .set("group.id", "outsider")
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("fetch.wait.max.ms", "50")
+        .create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
+    let found = metadata.topics().first().context("no such topic")?;
+    let mut from = TopicPartitionList::new();
+    for partition in found.partitions() {
+        from.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
+    }
+    consumer.assign(&from)?;
+    let mut records = Vec::new();
+    while !enough(&records) {
+        let Some(polled) = consumer.poll(PATIENCE) else {
+            bail!("{topic}: nothing more within {PATIENCE:?} after {} records", records.len());
+        };
+        match polled {
+            Ok(message) => records.push(committed(&message)),
+            Err(error) => eprintln!("{topic}: {error}"),
+        }
+    }
+    Ok(records)
+}
+
+fn committed(message: &impl Message) -> Committed {
+    let headers = message.headers().map(|headers| {
+        let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+        headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()
+    });
+    Committed {
+        key: message.key().unwrap_or_default().to_vec(),
+        value: message.payload().map(Bytes::copy_from_slice),
+        headers: headers.unwrap_or_default(),
+        partition: message.partition(),
+        offset: message.offset(),
+    }
+}

@@ -1,0 +1,107 @@
+//! What must be true of every stream on the output: gapless, single, complete, and the bytes that the offline path
+//! writes (invariants 4 and 7).
+
+use crate::broker::LocalStack;
+use crate::clips::Clip;
+use crate::kafka::{self, Committed};
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use treble_pipeline::config::Config;
+use treble_pipeline::offline;
+use treble_schemas::frame::{self, Format};
+use treble_schemas::{AbortReason, AudioChunk, ChunkBody, Topics};
+
+/// A stream, put together from the output topic.
+#[derive(Debug, Clone, Default)]
+pub struct Delivered {
+    /// All payloads, concatenated.
+    pub bytes: Vec<u8>,
+    /// Frames.
+    pub frames: u64,
+    /// Chunks, END or ABORT included.
+    pub chunks: u64,
+    /// Whether END was seen.
+    pub ended: bool,
+    /// Why the stream was given up, if it was.
+    pub aborted: Option<AbortReason>,
+}
+
+impl Delivered {
+    /// Whether nothing more is to come.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.ended || self.aborted.is_some()
+    }
+
+    fn add(&mut self, chunk: &AudioChunk) -> Result<()> {
+        let id = chunk.stream_id.as_str();
+        ensure!(!self.is_over(), "{id}: seq {} after its end", chunk.seq);
+        ensure!(chunk.seq == self.chunks, "{id}: seq {} where {} was due", chunk.seq, self.chunks);
+        self.chunks += 1;
+        match &chunk.body {
+            ChunkBody::Start { segment, .. } | ChunkBody::Data { segment, .. } => {
+                self.bytes.extend(&segment.data);
+                self.frames += segment.n_samples;
+            }
+            ChunkBody::End(totals) => {
+                self.ended = true;
+                ensure!(totals.samples == self.frames, "{id}: END says {} frames, {} came", totals.samples, self.frames);
+                ensure!(totals.bytes == self.bytes.len() as u64, "{id}: END's byte count");
+            }
+            ChunkBody::Abort(reason) => self.aborted = Some(reason.clone()),
+        }
+        Ok(())
+    }
+}
+
+/// Puts streams together from committed records of an audio topic.
+///
+/// # Errors
+/// The first violation: a gap, a repeat, totals that contradict what came.
+pub fn assemble(records: &[Committed]) -> Result<BTreeMap<String, Delivered>> {
+    let mut streams: BTreeMap<String, Delivered> = BTreeMap::new();
+    for record in records {
+        let value = record.value.as_ref().context("a null value on an audio topic")?;
+        let chunk = AudioChunk::decode(frame::split(value, Format::Protobuf)?.body)?;
+        chunk.check_key(&record.key)?;
+        streams.entry(chunk.stream_id.as_str().to_owned()).or_default().add(&chunk)?;
+    }
+    Ok(streams)
+}
+
+/// Waits until `expected` streams are over on `{prefix}.audio.out`, and puts them together.
+pub fn delivered(stack: &LocalStack, prefix: &str, expected: usize) -> Result<BTreeMap<String, Delivered>> {
+    let topic = Topics::new(prefix)?.audio_out();
+    let is_last = |record: &Committed| {
+        let value = record.value.as_ref().and_then(|value| frame::split(value, Format::Protobuf).ok());
+        let chunk = value.and_then(|framed| AudioChunk::decode(framed.body).ok());
+        chunk.is_some_and(|chunk| matches!(chunk.body, ChunkBody::End(_) | ChunkBody::Abort(_)))
+    };
+    let (mut seen, mut over) = (0, 0);
+    let records = kafka::read_committed(stack, &topic, |records| {
+        over += records[seen..].iter().filter(|record| is_last(record)).count();
+        seen = records.len();
+        over >= expected
+    })?;
+    assemble(&records)
+}
+
+/// What the offline path writes for `clip`, or why it refuses it.
+pub fn offline(config: &Config, clip: &Clip) -> Result<Result<Vec<u8>, String>> {
+    let mut written = Vec::new();
+    let mut input = Cursor::new(&clip.bytes);
+    let outcome = offline::upscale(config, clip.media_type, &mut input, &mut written, &mut |_| {});
+    Ok(outcome.map(|_| written).map_err(|error| error.to_string()))
+}
+
+/// Checks that every clip was delivered whole and byte-identical to the offline path; how many were.
+pub fn identical(config: &Config, clips: &[Clip], streams: &BTreeMap<String, Delivered>) -> Result<usize> {
+    for clip in clips {
+        let stream = streams.get(&clip.name).with_context(|| format!("{} is missing", clip.name))?;
+        let expected = offline(config, clip)?.map_err(anyhow::Error::msg).context(clip.name.clone())?;
+        ensure!(stream.ended, "{}: given up: {:?}", clip.name, stream.aborted);
+        ensure!(stream.bytes == expected, "{}: differs from the offline path", clip.name);
+    }
+    Ok(clips.len())
+}
