@@ -15,7 +15,22 @@ from train.manifest import read_folder
 from train.network import EnvelopeNet
 from train.waveform import align, low_rate_copy
 
-TINY = ["--steps", "2", "--batch", "2", "--core", "16", "--channels", "8", "--blocks", "6", "--threads", "1"]
+TINY = [
+    "--steps",
+    "2",
+    "--batch",
+    "2",
+    "--core",
+    "16",
+    "--channels",
+    "8",
+    "--blocks",
+    "6",
+    "--threads",
+    "1",
+    "--polish-steps",
+    "1",
+]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from . import loop, prepare
 from .config import Recipe
 from .export import build_net, write_onnx
 from .manifest import read_folder
+from .polish import polish
 
 VERSION = "1.0.0"
 
@@ -40,15 +41,20 @@ def main(arguments: list[str] | None = None) -> Path:
     recipe = Recipe(**{setting.name: getattr(flags, setting.name) for setting in fields(Recipe)})
     flags.out.mkdir(parents=True, exist_ok=True)
     cache = flags.cache or flags.out / "cache"
-    clips = prepare.build(read_folder(flags.folder), cache, recipe.seed, not flags.no_variants)
+    recordings = read_folder(flags.folder)
+    clips = prepare.build(recordings, cache, recipe.seed, not flags.no_variants)
     held_back = {name for name in flags.hold_back.split(",") if name}
     unknown = held_back - {clip.source for clip in clips}
     if unknown:
         raise SystemExit(f"--hold-back names no source of {flags.folder}: {', '.join(sorted(unknown))}")
     sets = loop.split(clips, held_back, flags.everything)
     state = loop.train(recipe, sets, cache, flags.out)
+    weights = state.best_weights
+    if recipe.polish_steps:
+        learnt = [one for one in recordings if one.source not in held_back and (one.split == "train" or flags.everything)]
+        weights = polish(recipe, weights, learnt, flags.out)
     path = flags.out / f"{recipe.layout.name}.onnx"
-    write_onnx(build_net(recipe, state.best_weights), recipe.variant, VERSION, path)
+    write_onnx(build_net(recipe, weights), recipe.variant, VERSION, path)
     summary = {
         "recipe": asdict(recipe),
         "held_back": sorted(held_back),

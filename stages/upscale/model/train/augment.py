@@ -33,6 +33,10 @@ class Levels:
     """1 for frames that exist and are not digital silence, `[batch, frames]`."""
 
 
+NOISE_SHARE = 0.3
+"""Share of the examples that get a noise floor of another recording."""
+
+
 def _power(level: Tensor) -> Tensor:
     return (torch.pow(10.0, level) - FEATURE_EPS).clamp(min=0)
 
@@ -52,22 +56,25 @@ def _chance(count: int, probability: float, generator: torch.Generator) -> Tenso
 def random_equaliser(count: int, generator: torch.Generator) -> Tensor:
     """log10 power offsets `[batch, 1, 128]`: overall gain, a tilt, and three broad bells."""
     place = torch.linspace(0, 1, BANDS)[None, None, :]
-    curve = _uniform(count, -2.0, 0.6, generator)
-    active = _chance(count, 0.7, generator)
-    curve = curve + active * _uniform(count, -1.0, 1.0, generator) * (place - 0.3)
+    curve = _uniform(count, -1.5, 0.8, generator)
+    active = _chance(count, 0.6, generator)
+    curve = curve + active * _uniform(count, -0.5, 0.5, generator) * (place - 0.3)
     for _ in range(3):
         centre, width = _uniform(count, 0, 1, generator), _uniform(count, 0.04, 0.3, generator)
-        height = active * _uniform(count, -0.7, 0.7, generator)
+        height = active * _uniform(count, -0.3, 0.3, generator)
         curve = curve + height * torch.exp(-(((place - centre) / width) ** 2))
     return curve
 
 
 def random_noise(count: int, frames: int, generator: torch.Generator) -> Tensor:
-    """Power of stationary coloured noise `[batch, frames, 128]`, in half of the examples."""
+    """Power of stationary coloured noise `[batch, frames, 128]`, in a share of the examples; 0 in the others."""
     place = torch.linspace(0, 1, BANDS)[None, None, :]
-    level = _uniform(count, -7.5, -3.0, generator) + _uniform(count, -1.5, 1.0, generator) * place
-    draws = -torch.log(torch.rand(2, count, frames, BANDS, generator=generator) + 1e-9)
-    return _chance(count, 0.5, generator) * torch.pow(10.0, level) * draws.mean(dim=0)
+    level = _uniform(count, -7.5, -3.5, generator) + _uniform(count, -1.5, 1.0, generator) * place
+    heard = (torch.rand(count, generator=generator) < NOISE_SHARE).nonzero()[:, 0]
+    power = torch.zeros(count, frames, BANDS)
+    draws = -torch.log(torch.rand(2, len(heard), frames, BANDS, generator=generator) + 1e-9).mean(dim=0)
+    power[heard] = torch.pow(10.0, level[heard]) * draws
+    return power
 
 
 def change_recording(levels: Levels, generator: torch.Generator) -> Levels:

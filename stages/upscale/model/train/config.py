@@ -11,7 +11,7 @@ class Recipe:
 
     variant: str = "quality"
     seed: int = 1
-    epochs: int = 12
+    epochs: int = 16
     steps: int = 200
     """Batches per epoch (an epoch is a unit of progress, not a pass over the data)."""
     batch: int = 16
@@ -21,13 +21,16 @@ class Recipe:
     blocks: int = 6
     expansion: int = 2
     dropout: float = 0.1
-    rate: float = 2e-3
+    rate: float = 3e-3
     weight_decay: float = 0.05
     warmup_steps: int = 100
     average: float = 0.998
     """Decay of the weights' running average, which is what is judged and shipped."""
     geometric_share: float = 0.5
     mix_weight: float = 0.5
+    polish_steps: int = 300
+    """Steps of the waveform stage; 0 leaves it out."""
+    polish_rate: float = 5e-4
     patience: int = 8
     """Epochs without a better held-back figure until the run ends; only where sources are held back."""
     threads: int = 2

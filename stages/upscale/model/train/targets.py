@@ -35,7 +35,7 @@ def flatness(levels: Levels) -> Tensor:
 
     def window(values: Tensor) -> Tensor:
         padded = torch.nn.functional.pad(values, (1, 2), mode="replicate")
-        return padded.unfold(-1, 4, 1).mean(dim=-1)
+        return torch.nn.functional.avg_pool1d(padded, 4, 1)
 
     ratio = window(levels.logmean) - torch.log10(window(power))
     padded = torch.nn.functional.pad(ratio.transpose(1, 2), (1, 1), mode="replicate")
