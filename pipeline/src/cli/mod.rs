@@ -4,15 +4,30 @@
 //! output, talk to standard error, both through [`output`] and `progress` alone. Deliberately absent: Kafka,
 //! which verbs reach through [`crate::kafka`] only, and decisions about audio.
 
+mod chunker;
 mod completions;
 mod config;
+mod destination;
+mod dlq;
+mod doctor;
 mod exit;
 mod failure;
+mod fault;
+mod fetch;
+mod gather;
 mod graph;
+mod input;
+mod listen;
 mod man;
 mod options;
 pub mod output;
 mod progress;
+mod publish;
+mod registry;
+mod run;
+mod spectrogram;
+mod topics;
+mod upscale;
 mod validate;
 
 pub use exit::Exit;
@@ -45,6 +60,16 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Run),
+    Publish(publish::Publish),
+    Fetch(fetch::Fetch),
+    Upscale(upscale::Upscale),
+    Spectrogram(spectrogram::Spectrogram),
+    #[command(subcommand)]
+    Topics(topics::TopicsVerb),
+    #[command(subcommand)]
+    Dlq(dlq::DlqVerb),
+    Doctor(doctor::Doctor),
     Validate(validate::Validate),
     Graph(graph::Graph),
     #[command(subcommand)]
@@ -91,6 +116,14 @@ impl Cli {
 impl Verb {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
+            Self::Run(verb) => verb.run(context),
+            Self::Publish(verb) => verb.run(context),
+            Self::Fetch(verb) => verb.run(context),
+            Self::Upscale(verb) => verb.run(context),
+            Self::Spectrogram(verb) => verb.run(context),
+            Self::Topics(verb) => verb.run(context),
+            Self::Dlq(verb) => verb.run(context),
+            Self::Doctor(verb) => verb.run(context),
             Self::Validate(verb) => verb.run(context),
             Self::Graph(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),

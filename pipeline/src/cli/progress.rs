@@ -25,7 +25,7 @@ const LINE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How far the work is.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Step {
+pub(super) struct Step {
     /// Part done, 0 to 1; `None` where the whole is not known.
     pub part: Option<f64>,
     /// Seconds of audio done so far; 0 where it is not known.
@@ -39,14 +39,14 @@ pub struct Step {
 impl Step {
     /// Seconds of audio a second; `None` before anything can be said.
     #[must_use]
-    pub fn speed(&self) -> Option<f64> {
+    pub(super) fn speed(&self) -> Option<f64> {
         let seconds = self.elapsed.as_secs_f64();
         (self.audio_seconds > 0.0 && seconds > 0.0).then(|| self.audio_seconds / seconds)
     }
 
     /// Seconds left at the pace so far.
     #[must_use]
-    pub fn seconds_left(&self) -> Option<f64> {
+    pub(super) fn seconds_left(&self) -> Option<f64> {
         let part = self.part.filter(|part| *part > 0.0)?;
         Some(self.elapsed.as_secs_f64() * (1.0 - part).max(0.0) / part)
     }
@@ -65,7 +65,7 @@ impl Step {
 
 /// Shows the progress of one piece of work.
 #[derive(Debug)]
-pub struct Progress {
+pub(super) struct Progress {
     mode: ProgressMode,
     title: String,
     bar: ProgressBar,
@@ -78,7 +78,7 @@ const BAR_LENGTH: u64 = 1_000;
 impl Progress {
     /// Progress of the work called `title`; without a wish, a bar on a terminal and nothing elsewhere.
     #[must_use]
-    pub fn new(wish: Option<ProgressMode>, title: &str) -> Self {
+    pub(super) fn new(wish: Option<ProgressMode>, title: &str) -> Self {
         let usual = if io::stderr().is_terminal() { ProgressMode::Bar } else { ProgressMode::None };
         let mode = wish.unwrap_or(usual);
         let bar = if mode == ProgressMode::Bar { bar() } else { ProgressBar::hidden() };
@@ -86,7 +86,7 @@ impl Progress {
     }
 
     /// Shows `step`, not more often than is useful.
-    pub fn update(&mut self, step: &Step) {
+    pub(super) fn update(&mut self, step: &Step) {
         match self.mode {
             ProgressMode::None => {}
             ProgressMode::Bar => self.draw(step),
@@ -101,7 +101,7 @@ impl Progress {
     }
 
     /// Shows the end.
-    pub fn finish(self, step: &Step) {
+    pub(super) fn finish(self, step: &Step) {
         self.bar.finish_and_clear();
         self.line(step, "end");
     }

@@ -1,0 +1,123 @@
+//! Topics: what is there, what is missing, and their creation. Calls block; none may come from an async thread.
+
+use super::client;
+use super::fault::{KafkaFault, Listener};
+use crate::config::KafkaConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::RDKafkaErrorCode;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+
+/// The most that one question to the cluster takes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A topic, as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicState {
+    /// How many partitions.
+    pub partitions: u32,
+    /// The fewest copies of any of them.
+    pub replication: u16,
+}
+
+/// A topic, as it is to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicPlan {
+    /// Its name.
+    pub name: String,
+    /// How many partitions.
+    pub partitions: u32,
+    /// Copies of each.
+    pub replication: u16,
+    /// Its configuration, by Kafka's keys.
+    pub configs: Vec<(String, String)>,
+}
+
+/// What became of a creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// It is there now.
+    Created,
+    /// It was there already.
+    Existed,
+    /// Refused, with the reason.
+    Refused(String),
+}
+
+/// A connection for administration.
+pub struct Admin {
+    client: AdminClient<Listener>,
+    listener: Listener,
+    runtime: Runtime,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").field("servers", &self.listener.servers()).finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// A connection to the cluster of `config`; nothing is asked yet.
+    pub fn connect(config: &KafkaConfig) -> Result<Self, KafkaFault> {
+        let listener = Listener::new(&config.bootstrap_servers);
+        let client = client::base(config)?
+            .create_with_context(listener.clone())
+            .map_err(|error| KafkaFault::client(&error))?;
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| KafkaFault::Client { detail: error.to_string() })?;
+        Ok(Self { client, listener, runtime })
+    }
+
+    /// How many brokers there are, and all topics by name.
+    pub fn topics(&self) -> Result<(usize, BTreeMap<String, TopicState>), KafkaFault> {
+        let metadata = self.client.inner().fetch_metadata(None, PATIENCE);
+        let metadata = metadata.map_err(|error| KafkaFault::of(&error, "list topics", &self.listener))?;
+        let state = |topic: &rdkafka::metadata::MetadataTopic| {
+            let copies = topic.partitions().iter().map(|partition| partition.replicas().len()).min();
+            TopicState {
+                partitions: u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX),
+                replication: u16::try_from(copies.unwrap_or(0)).unwrap_or(u16::MAX),
+            }
+        };
+        let topics = metadata.topics().iter().map(|topic| (topic.name().to_owned(), state(topic)));
+        Ok((metadata.brokers().len(), topics.collect()))
+    }
+
+    /// Creates `plans`; the outcome of each, in order.
+    pub fn create(&self, plans: &[TopicPlan]) -> Result<Vec<Creation>, KafkaFault> {
+        let topics: Vec<NewTopic<'_>> = plans.iter().map(new_topic).collect();
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(2 * PATIENCE));
+        let created = self.runtime.block_on(self.client.create_topics(&topics, &options));
+        let created = created.map_err(|error| KafkaFault::of(&error, "create topics", &self.listener))?;
+        let outcome = |result| match result {
+            Ok(_) => Creation::Created,
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Creation::Existed,
+            Err((_, code)) => Creation::Refused(rdkafka::error::KafkaError::AdminOp(code).to_string()),
+        };
+        Ok(created.into_iter().map(outcome).collect())
+    }
+
+    /// The configuration of topics that exist, in the order of `names`.
+    pub fn configs(&self, names: &[&str]) -> Result<Vec<BTreeMap<String, String>>, KafkaFault> {
+        let specifiers: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+        let described = self.runtime.block_on(self.client.describe_configs(&specifiers, &options));
+        let fault = |error| KafkaFault::of(&error, "describe topics", &self.listener);
+        let described = described.map_err(fault)?;
+        let entries = |resource: rdkafka::admin::ConfigResource| {
+            let pairs = resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
+            pairs.collect()
+        };
+        let each = described.into_iter().map(|result| result.map(entries));
+        each.collect::<Result<_, _>>().map_err(|code| fault(rdkafka::error::KafkaError::AdminOp(code)))
+    }
+}
+
+fn new_topic(plan: &TopicPlan) -> NewTopic<'_> {
+    let partitions = i32::try_from(plan.partitions).unwrap_or(i32::MAX);
+    let replication = TopicReplication::Fixed(i32::from(plan.replication));
+    let topic = NewTopic::new(&plan.name, partitions, replication);
+    plan.configs.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+}

@@ -1,0 +1,168 @@
+//! What goes wrong with a cluster, said for people; and a client context that remembers why.
+
+use super::client::SecretError;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use std::sync::{Arc, Mutex, PoisonError};
+use thiserror::Error;
+
+/// What goes wrong with a cluster.
+#[derive(Debug, Error)]
+pub enum KafkaFault {
+    /// Nobody answers.
+    #[error("Kafka at {servers} does not answer: {detail}")]
+    Unreachable {
+        /// The brokers asked.
+        servers: String,
+        /// What the client met.
+        detail: String,
+    },
+    /// A topic is not there.
+    #[error("topic {topic} does not exist")]
+    NoTopic {
+        /// The topic.
+        topic: String,
+    },
+    /// The cluster refused.
+    #[error("Kafka refused to {action}: {detail}")]
+    Refused {
+        /// What was asked for.
+        action: String,
+        /// What it said.
+        detail: String,
+        /// Whether rights are missing.
+        unauthorized: bool,
+    },
+    /// Records were not acknowledged.
+    #[error("{failed} records were not acknowledged: {detail}")]
+    Undelivered {
+        /// How many.
+        failed: u64,
+        /// The last reason.
+        detail: String,
+    },
+    /// A secret could not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The client could not be built.
+    #[error("the Kafka client cannot be built: {detail}")]
+    Client {
+        /// What it said.
+        detail: String,
+    },
+}
+
+impl KafkaFault {
+    pub(super) fn client(error: &KafkaError) -> Self {
+        Self::Client { detail: error.to_string() }
+    }
+
+    /// What `error` means, met while doing `action`.
+    pub(super) fn of(error: &KafkaError, action: &str, context: &Listener) -> Self {
+        let code = error.rdkafka_error_code();
+        let lost = [Code::BrokerTransportFailure, Code::AllBrokersDown, Code::OperationTimedOut, Code::Resolve];
+        if code.is_some_and(|code| lost.contains(&code)) {
+            let detail = context.last().unwrap_or_else(|| error.to_string());
+            return Self::Unreachable { servers: context.servers.clone(), detail };
+        }
+        let denied = [
+            Code::TopicAuthorizationFailed,
+            Code::ClusterAuthorizationFailed,
+            Code::GroupAuthorizationFailed,
+            Code::SaslAuthenticationFailed,
+            Code::Authentication,
+        ];
+        Self::Refused {
+            action: action.to_owned(),
+            detail: error.to_string(),
+            unauthorized: code.is_some_and(|code| denied.contains(&code)),
+        }
+    }
+}
+
+/// Keeps the latest reason that librdkafka gave, which its calls do not return: "connection refused" rather
+/// than "broker transport failure".
+#[derive(Debug, Clone)]
+pub struct Listener {
+    servers: String,
+    /// Written by librdkafka's callbacks, read by the thread that made the call.
+    heard: Arc<Mutex<Heard>>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    last: Option<String>,
+    undelivered: u64,
+}
+
+impl Listener {
+    pub(super) fn new(servers: &str) -> Self {
+        Self { servers: servers.to_owned(), heard: Arc::default() }
+    }
+
+    /// The brokers asked.
+    pub(super) fn servers(&self) -> &str {
+        &self.servers
+    }
+
+    /// The latest reason.
+    pub(super) fn last(&self) -> Option<String> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).last.clone()
+    }
+
+    /// Records refused since the last call.
+    pub(super) fn take_undelivered(&self) -> u64 {
+        std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner).undelivered)
+    }
+
+    fn hear(&self, reason: String, undelivered: u64) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.last = Some(reason);
+        heard.undelivered += undelivered;
+    }
+}
+
+impl ClientContext for Listener {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "librdkafka");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // "All brokers down" follows every single reason and says less.
+        if error.rdkafka_error_code() != Some(Code::AllBrokersDown) {
+            self.hear(reason_of(reason), 0);
+        }
+    }
+}
+
+impl ConsumerContext for Listener {}
+
+impl ProducerContext for Listener {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.hear(error.to_string(), 1);
+        }
+    }
+}
+
+/// `host:1/bootstrap: Connect to … failed: Connection refused (after 0ms in state CONNECT)` without the noise.
+fn reason_of(text: &str) -> String {
+    let text = text.split(" (after ").next().unwrap_or(text);
+    text.rsplit_once("/bootstrap: ").map_or(text, |(_, rest)| rest).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_told_without_noise() {
+        let text = "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)";
+        assert_eq!(reason_of(text), "Connect to ipv4#127.0.0.1:1 failed: Connection refused");
+    }
+}
