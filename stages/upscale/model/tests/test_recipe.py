@@ -68,6 +68,7 @@ def test_a_run_yields_a_working_model(folder: Path, cache: Path, tmp_path: Path)
     output = upscale(low_rate_copy(signal, 16_000), 170, predictor, layout)
     assert np.isfinite(output).all()
     assert "unseen_8000" in (tmp_path / "history.json").read_text()
+    assert "held back: speech_two" in (tmp_path / "MODEL_CARD.md").read_text()
 
 
 def test_the_live_variant_sees_no_later_frame(folder: Path, cache: Path, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""`python -m train FOLDER --out OUT`: from a folder of audio to `treble.onnx` and what the model card needs."""
+"""`python -m train FOLDER --out OUT`: from a folder of audio to `treble.onnx` and `MODEL_CARD.md`."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from envelope.constants import LAYOUTS
 
-from . import loop, prepare
+from . import card, loop, prepare
 from .config import Recipe
 from .export import build_net, write_onnx
 from .manifest import read_folder
@@ -49,9 +49,9 @@ def main(arguments: list[str] | None = None) -> Path:
         raise SystemExit(f"--hold-back names no source of {flags.folder}: {', '.join(sorted(unknown))}")
     sets = loop.split(clips, held_back, flags.everything)
     state = loop.train(recipe, sets, cache, flags.out)
+    learnt = [one for one in recordings if one.source not in held_back and (one.split == "train" or flags.everything)]
     weights = state.best_weights
     if recipe.polish_steps:
-        learnt = [one for one in recordings if one.source not in held_back and (one.split == "train" or flags.everything)]
         weights = polish(recipe, weights, learnt, flags.out)
     path = flags.out / f"{recipe.layout.name}.onnx"
     write_onnx(build_net(recipe, weights), recipe.variant, VERSION, path)
@@ -63,6 +63,7 @@ def main(arguments: list[str] | None = None) -> Path:
         "history": state.history,
     }
     (flags.out / "history.json").write_text(json.dumps(summary, indent=1))
+    (flags.out / "MODEL_CARD.md").write_text(card.compose(learnt, summary, path, card.parameters_of(path)), encoding="utf-8")
     sys.stderr.write(f"wrote {path} (weights of epoch {state.best_epoch})\n")
     return path
 

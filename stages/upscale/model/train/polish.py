@@ -1,7 +1,8 @@
 """The waveform stage: a few steps on the synthesised signal itself, after the band stage.
 
-The band stage asks for the right envelope; what the listener and the judge get is that envelope times an excitation, through windows and
-overlap-add. Here the high band is synthesised as in CONTRACT.md section 6, differentiably, and compared in log spectra of three resolutions.
+The band stage asks for the right envelope; what the listener and the judge get is that envelope times an excitation, through
+windows and overlap-add. Here the high band is synthesised as in CONTRACT.md section 6, differentiably, and compared in log
+spectra of three resolutions.
 """
 
 import sys
