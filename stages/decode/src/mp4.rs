@@ -45,6 +45,27 @@ pub(crate) fn gapless(file: &[u8], track_id: u32) -> Gapless {
     Gapless { edit, comment: comment_of(moov) }
 }
 
+/// Bytes that the outermost boxes of an MP4 file say they have; `None` for other files.
+pub(crate) fn declared_bytes(file: &[u8]) -> Option<u64> {
+    if file.get(4..8) != Some(b"ftyp") {
+        return None;
+    }
+    let mut at = 0;
+    while let Some(size) = usize::try_from(at).ok().and_then(|at| box_size(file.get(at..)?)) {
+        at = u64::checked_add(at, size)?;
+    }
+    Some(at)
+}
+
+/// The size of the box that `rest` begins with; `None` where there is none, or it reaches to the end of the file.
+fn box_size(rest: &[u8]) -> Option<u64> {
+    let size = match be(rest, 0, 4)? {
+        1 => be(rest, 8, 8)?,
+        size => size,
+    };
+    (size >= 8 && rest.len() >= 8).then_some(size)
+}
+
 fn children(mut rest: &[u8]) -> impl Iterator<Item = Child<'_>> {
     std::iter::from_fn(move || {
         let (size, kind) = (be(rest, 0, 4)?, <[u8; 4]>::try_from(rest.get(4..8)?).ok()?);
@@ -159,16 +180,27 @@ mod tests {
     }
 
     #[test]
+    fn boxes_that_reach_beyond_the_file_are_noticed() {
+        let whole = file(&[0, 0], &[]);
+        assert_eq!(declared_bytes(&whole), Some(whole.len() as u64));
+        assert_eq!(declared_bytes(&whole[..whole.len() - 1]), Some(whole.len() as u64));
+        assert_eq!(declared_bytes(&[&whole[..], b"junk"].concat()), Some(whole.len() as u64));
+        assert_eq!(declared_bytes(b"caff........"), None);
+    }
+
+    #[test]
     fn any_prefix_and_any_size_field_is_survived() {
         let whole = file(&[0, 1, 600, 1_024, 0x1_0000], &[]);
         for end in 0..whole.len() {
             gapless(&whole[..end], 7);
+            declared_bytes(&whole[..end]);
         }
         for at in 0..whole.len() {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut hostile = whole.clone();
                 hostile[at] = value;
                 gapless(&hostile, 7);
+                declared_bytes(&hostile);
             }
         }
     }

@@ -88,6 +88,8 @@ pub(crate) struct Watch {
     place: Place,
     total: Option<u64>,
     head: Bytes,
+    /// What all packets of the stream should say of themselves: see [`is_like_first`].
+    first: Option<[u8; 3]>,
 }
 
 #[derive(Debug)]
@@ -106,7 +108,7 @@ impl Watch {
     /// A watch over headerless PCM whose frame `frame` lies at `offset`.
     pub(crate) fn raw(offset: u64, frame: u64, frame_bytes: u64) -> Self {
         let place = Place::Linear { kind: Kind::Raw, offset, frame, frame_bytes, data_bytes: None };
-        Self { tap: Tap::default(), place, total: None, head: Bytes::new() }
+        Self { tap: Tap::default(), place, total: None, head: Bytes::new(), first: None }
     }
 
     /// A watch over a container of `params`. `total` is the frames that its head promises.
@@ -128,7 +130,7 @@ impl Watch {
             (well_known::FORMAT_ID_MP3, _) => Place::Packets { kind: Kind::Mp3, anchors: VecDeque::new() },
             _ => Place::Nowhere,
         };
-        let watch = Self { tap, place, total, head };
+        let watch = Self { tap, place, total, head, first: None };
         if watch.is_over() {
             watch.tap.stop();
         }
@@ -145,14 +147,15 @@ impl Watch {
         self.tap.packet();
         match &mut self.place {
             Place::Unknown => self.place = self.first_of_wave(packet, frame),
-            Place::Packets { anchors, .. } => match self.tap.locate(&packet.data) {
+            Place::Packets { kind, anchors } => match self.tap.locate(&packet.data) {
                 Some(offset) => {
                     // A reader that begins with a packet wants another right behind it.
                     let follows = anchors.back().is_none_or(|last| last.offset + last.bytes == offset);
                     if !follows {
                         anchors.clear();
                     }
-                    if packet.trim_start.get() == 0 && packet.pts.get() >= 0 {
+                    let alike = *kind != Kind::Mp3 || is_like_first(&mut self.first, &packet.data);
+                    if alike && packet.trim_start.get() == 0 && packet.pts.get() >= 0 {
                         anchors.push_back(Anchor { offset, frame, bytes: packet.data.len() as u64 });
                     }
                 }
@@ -215,11 +218,23 @@ impl Watch {
     }
 }
 
-/// A WAV head whose data chunk, its last, is of `left` bytes.
+/// Whether an MPEG audio frame is of the version, layer, rate and number of channels of the first one. A reader
+/// takes those of the whole stream from the frame that it begins with.
+fn is_like_first(first: &mut Option<[u8; 3]>, packet: &[u8]) -> bool {
+    let Some([_, version, rate, mode]) = packet.first_chunk() else { return false };
+    let mono = u8::from(mode >> 6 == 3);
+    let found = [version & 0x1E, rate & 0x0C, mono];
+    *first.get_or_insert(found) == found
+}
+
+/// A WAV head whose data chunk, its last, is of `left` bytes. Its RIFF length claims more behind that, so that a
+/// length of 0 is not taken for one that is unknown.
 fn with_length(head: &Bytes, left: Option<u64>) -> Bytes {
-    let (Some(left), Some(at)) = (left, head.len().checked_sub(4)) else { return head.clone() };
+    let (Some(left), Some(middle)) = (left, head.get(8..head.len().saturating_sub(4))) else {
+        return head.clone();
+    };
     let left = u32::try_from(left).unwrap_or(u32::MAX);
-    [&head[..at], &left.to_le_bytes()].concat().into()
+    [b"RIFF", &(u32::MAX - 1).to_le_bytes()[..], middle, &left.to_le_bytes()].concat().into()
 }
 
 /// The last packet from which `grid` is had exactly; those before it are dropped.
@@ -264,8 +279,8 @@ mod tests {
 
     #[test]
     fn the_length_in_a_head_is_what_is_left() {
-        let head = Bytes::from_static(b"data\x10\0\0\0");
-        assert_eq!(with_length(&head, Some(3)), &b"data\x03\0\0\0"[..]);
+        let head = Bytes::from_static(b"RIFF\x24\0\0\0WAVEdata\x10\0\0\0");
+        assert_eq!(with_length(&head, Some(3)), &b"RIFF\xFE\xFF\xFF\xFFWAVEdata\x03\0\0\0"[..]);
         assert_eq!(with_length(&head, None), head);
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::limits::{Limits, check};
 use crate::matroska;
+use crate::mp4;
 use crate::source::ByteSource;
 use crate::wav;
 use bytes::Bytes;
@@ -53,11 +54,18 @@ pub(crate) fn open(mut source: ByteSource, limits: &Limits) -> Result<Input, Sta
         source.put_back(Bytes::from(head));
         return Ok(Input::Live(source, promise));
     }
-    let within = |bytes: usize| check(LimitKind::SpoolBytes, bytes as u64, limits.spool_bytes);
+    // What is over by one byte is over: how far a run of bytes goes beyond depends on the cut.
+    let limit = limits.spool_bytes;
+    let within =
+        |bytes: usize| check(LimitKind::SpoolBytes, (bytes as u64).min(limit.saturating_add(1)), limit);
     within(head.len())?;
     while let Some(run) = source.next_run().map_err(|error| broken(&error))? {
         within(head.len() + run.len())?;
         head.extend_from_slice(&run);
+    }
+    if let Some(promised) = mp4::declared_bytes(&head).filter(|promised| *promised > head.len() as u64) {
+        let detail = format!("the container promises {promised} bytes");
+        return Err(StageError::Truncated { frame: 0, detail });
     }
     Ok(Input::Whole(Bytes::from(head)))
 }

@@ -11,7 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use symphonia::core::checksum::Md5;
 use symphonia::core::io::Monitor;
-use treble_core::{Assets, EncodedChunk, PcmBlock, SampleDepth, StageError, laws};
+use treble_core::{
+    Assets, EncodedChunk, EncodedFormat, Outbox, Pace, PcmBlock, SampleDepth, Stage, StageError, laws,
+};
 use treble_decode::{DecodeConfig, DecodeStage};
 
 /// One row of the manifest.
@@ -57,13 +59,17 @@ fn manifest(root: &Path) -> Vec<Row> {
     .collect()
 }
 
-/// The whole stream of a file, in pieces of 4 KiB.
-fn decode(path: &Path) -> Result<Vec<PcmBlock>, StageError> {
+/// The stream of a file, in pieces of `size` bytes.
+fn stream(path: &Path, size: usize, pace: Pace) -> Vec<EncodedChunk> {
     let bytes = Bytes::from(fs::read(path).unwrap());
-    let pieces = bytes.chunks(4_096).map(|piece| bytes.slice_ref(piece));
+    let format = EncodedFormat { pace, ..EncodedFormat::default() };
     let start = std::iter::once(Bytes::new());
-    let inputs: Vec<_> =
-        start.chain(pieces).map(|data| EncodedChunk { data, ..EncodedChunk::default() }).collect();
+    let pieces = start.chain(bytes.chunks(size).map(|piece| bytes.slice_ref(piece)));
+    pieces.map(|data| EncodedChunk { format: format.clone(), data, ..EncodedChunk::default() }).collect()
+}
+
+fn decode(path: &Path) -> Result<Vec<PcmBlock>, StageError> {
+    let inputs = stream(path, 4_096, Pace::Bulk);
     laws::run::<DecodeStage>(&DecodeConfig::default(), &Assets::default(), &inputs)
 }
 
@@ -181,4 +187,31 @@ fn beyond_tolerance(reference: &Path) -> Option<String> {
     let rms = (differences.iter().map(|d| d * d).sum::<f64>() / differences.len().max(1) as f64).sqrt();
     let max = differences.iter().fold(0.0_f64, |max, d| max.max(d.abs()));
     (rms >= 1.0 / 12_f64.sqrt() || max > 2.0).then(|| format!("RMS {rms}, largest {max}, in 16-bit steps"))
+}
+
+/// Files whose law of replay is quadratic in their length stay below this.
+const REPLAYED_BYTES_MAX: u64 = 300_000;
+
+#[test]
+fn whatever_plays_is_continued_exactly_by_a_successor() {
+    let Some(root) = corpus() else { return };
+    let (config, assets) = (DecodeConfig::default(), Assets::default());
+    let mut moved = BTreeMap::<String, usize>::new();
+    for row in manifest(&root) {
+        let path = root.join(&row.path);
+        let bytes = fs::metadata(&path).unwrap().len();
+        let live = bytes <= REPLAYED_BYTES_MAX && ["flac", "wav", "mp3"].contains(&row.container.as_str());
+        let inputs = stream(&path, (bytes as usize / 11).max(1), Pace::Live);
+        if !live || laws::run::<DecodeStage>(&config, &assets, &inputs).is_err() {
+            continue;
+        }
+        laws::replay_equals_uninterrupted::<DecodeStage>(&config, &assets, &inputs);
+        let mut stage = DecodeStage::new(&config, &assets).unwrap();
+        for input in inputs {
+            stage.push(input, &mut Outbox::default()).unwrap();
+        }
+        *moved.entry(row.container).or_default() += usize::from(stage.restart().input > 1);
+    }
+    // A law that never sees a restart proves nothing.
+    assert!(moved["flac"] >= 20 && moved["wav"] >= 5 && moved["mp3"] >= 30, "{moved:?}");
 }

@@ -109,6 +109,30 @@ fn headerless_samples_restart_anywhere() {
     assert!(last > 30, "{last} of {}", inputs.len());
 }
 
+/// Streams are held by the thousand, each with its reader in the middle of something.
+#[test]
+fn thousands_of_streams_share_a_thread() {
+    let (config, assets) = config();
+    let inputs = whole("sine_s16.wav");
+    let (data, half) = (&inputs[1].data, inputs[1].data.len() / 2);
+    let piece = |data| EncodedChunk { data, ..EncodedChunk::default() };
+    let expected = decode(&inputs).unwrap();
+    let mut streams: Vec<_> = (0..2_000)
+        .map(|_| {
+            let (mut stage, mut out) = (DecodeStage::new(&config, &assets).unwrap(), Outbox::default());
+            stage.push(piece(data.slice(..half)), &mut out).unwrap();
+            (stage, out.items)
+        })
+        .collect();
+    // Most are dropped as they are; every hundredth goes on.
+    for (stage, items) in streams.iter_mut().step_by(100) {
+        let mut out = Outbox { items: std::mem::take(items), ..Outbox::default() };
+        stage.push(piece(data.slice(half..)), &mut out).unwrap();
+        stage.finish(&mut out).unwrap();
+        assert!(out.items == expected);
+    }
+}
+
 /// Every prefix of a fixture ends in output or in a typed error, and alike for any cut.
 #[test]
 fn a_stream_may_end_anywhere() {
@@ -131,6 +155,15 @@ proptest! {
         let (config, assets) = config();
         let bytes = fixture(name);
         laws::blind_to_cuts::<DecodeStage>(&config, &assets, &whole(name), &chunks(&bytes, &sizes));
+    }
+
+    #[test]
+    fn a_successor_continues_exactly_for_any_cut(
+        name in prop::sample::select(MOVING),
+        sizes in prop::collection::vec(100_usize..3_000, 1..6),
+    ) {
+        let (config, assets) = config();
+        laws::replay_equals_uninterrupted::<DecodeStage>(&config, &assets, &live(chunks(&fixture(name.0), &sizes)));
     }
 
     #[test]
