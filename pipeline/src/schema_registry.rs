@@ -100,12 +100,10 @@ impl SchemaRegistry {
         let mut builder = SrSettings::new_builder(url.clone());
         builder.set_timeout(timeout);
         match auth {
-            RegistryAuth::None => {}
-            RegistryAuth::Basic { user, password } => {
-                drop(builder.set_basic_authorization(user, Some(password)))
-            }
-            RegistryAuth::Bearer(token) => drop(builder.set_token_authorization(token)),
-        }
+            RegistryAuth::None => &mut builder,
+            RegistryAuth::Basic { user, password } => builder.set_basic_authorization(user, Some(password)),
+            RegistryAuth::Bearer(token) => builder.set_token_authorization(token),
+        };
         if is_loopback(&url) {
             // A proxy that is set for the outside would be asked for our own host.
             builder.no_proxy();
