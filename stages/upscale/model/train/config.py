@@ -11,7 +11,7 @@ class Recipe:
 
     variant: str = "quality"
     seed: int = 1
-    epochs: int = 16
+    epochs: int = 12
     steps: int = 200
     """Batches per epoch (an epoch is a unit of progress, not a pass over the data)."""
     batch: int = 16
@@ -28,7 +28,7 @@ class Recipe:
     """Decay of the weights' running average, which is what is judged and shipped."""
     geometric_share: float = 0.5
     mix_weight: float = 0.5
-    polish_steps: int = 300
+    polish_steps: int = 60
     """Steps of the waveform stage; 0 leaves it out."""
     polish_rate: float = 5e-4
     patience: int = 8

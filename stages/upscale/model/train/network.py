@@ -10,18 +10,16 @@ STEM_KERNEL = 3
 
 
 class FrameNorm(nn.Module):
-    """Layer norm over the channels of each frame of `[batch, channels, frames]`; no statistics over time."""
+    """Layer norm over the channels of each frame of `[batch, frames, channels]`; no statistics over time."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels, 1))
-        self.bias = nn.Parameter(torch.zeros(channels, 1))
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, values: Tensor) -> Tensor:
         """Same shape."""
-        centred = values - values.mean(dim=1, keepdim=True)
-        variance = (centred * centred).mean(dim=1, keepdim=True)
-        return centred / torch.sqrt(variance + 1e-5) * self.weight + self.bias
+        return nn.functional.layer_norm(values, self.weight.shape, self.weight, self.bias)
 
 
 class Block(nn.Module):
@@ -31,17 +29,20 @@ class Block(nn.Module):
         super().__init__()
         self.depthwise = nn.Conv1d(channels, channels, KERNEL, groups=channels)
         self.norm = FrameNorm(channels)
-        self.widen = nn.Conv1d(channels, channels * expansion, 1)
-        self.narrow = nn.Conv1d(channels * expansion, channels, 1)
-        self.scale = nn.Parameter(torch.full((channels, 1), 0.1))
-        self.dropout = nn.Dropout(dropout)
+        self.widen = nn.Linear(channels, channels * expansion)
+        self.narrow = nn.Linear(channels * expansion, channels)
+        self.scale = nn.Parameter(torch.full((channels,), 0.1))
+        self.dropout = dropout
 
     def forward(self, values: Tensor) -> Tensor:
-        """`[batch, channels, frames]` to `[batch, channels, frames - 6]`."""
-        hidden = self.norm(self.depthwise(values))
-        hidden = self.narrow(self.dropout(nn.functional.gelu(self.widen(hidden))))
+        """`[batch, frames, channels]` to `[batch, frames - 6, channels]`."""
+        hidden = self.norm(self.depthwise(values.transpose(1, 2)).transpose(1, 2))
+        hidden = nn.functional.gelu(self.widen(hidden))
+        if self.training:
+            # whole channels of an example, so that frames cannot fill in for each other
+            hidden = hidden * nn.functional.dropout(torch.ones_like(hidden[:, :1]), self.dropout)
         margin = KERNEL // 2
-        return values[:, :, margin:-margin] + self.scale * hidden
+        return values[:, margin:-margin] + self.scale * self.narrow(hidden)
 
 
 class EnvelopeNet(nn.Module):
@@ -58,7 +59,7 @@ class EnvelopeNet(nn.Module):
         self.stem_norm = FrameNorm(channels)
         self.blocks = nn.ModuleList(Block(channels, expansion, dropout) for _ in range(blocks))
         self.head_norm = FrameNorm(channels)
-        self.head = nn.Conv1d(channels, 2 * HIGH_BANDS, 1)
+        self.head = nn.Linear(channels, 2 * HIGH_BANDS)
         nn.init.normal_(self.head.weight, std=0.01)
         with torch.no_grad():
             bias = torch.cat([torch.full((HIGH_BANDS,), -1.0), torch.full((HIGH_BANDS,), -2.0)])
@@ -69,10 +70,11 @@ class EnvelopeNet(nn.Module):
         value, mask = features[:, :FEATURE_BANDS], features[:, FEATURE_BANDS:]
         whole = torch.floor(mask)
         level = (value * whole).sum(dim=1, keepdim=True) / whole.sum(dim=1, keepdim=True).clamp(min=1)
-        hidden = self.stem_norm(self.stem(torch.cat([(value - level) * whole, mask, level], dim=1)))
+        hidden = self.stem(torch.cat([(value - level) * whole, mask, level], dim=1)).transpose(1, 2)
+        hidden = self.stem_norm(hidden)
         for block in self.blocks:
             hidden = block(hidden)
-        gains, mix = self.head(self.head_norm(hidden)).chunk(2, dim=1)
+        gains, mix = self.head(self.head_norm(hidden)).transpose(1, 2).chunk(2, dim=1)
         frames = gains.shape[2]
         start = self.margin if delay is None else delay
         own_level = level[:, :, start : start + frames]

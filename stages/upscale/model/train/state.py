@@ -32,8 +32,8 @@ def fresh(recipe: Recipe) -> RunState:
     """The state before the first epoch, a function of the recipe alone."""
     torch.manual_seed(recipe.seed)
     net = EnvelopeNet(recipe.channels, recipe.blocks, recipe.expansion, recipe.dropout)
-    decayed = [weight for weight in net.parameters() if weight.dim() == 3]
-    plain = [weight for weight in net.parameters() if weight.dim() != 3]
+    decayed = [weight for weight in net.parameters() if weight.dim() > 1]
+    plain = [weight for weight in net.parameters() if weight.dim() == 1]
     groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
     return RunState(
         net=net,
