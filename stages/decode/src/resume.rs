@@ -173,7 +173,7 @@ impl Watch {
         let Some((start, mut head)) = beginning else { return Place::Nowhere };
         let data_start = wav::data_start(&head).filter(|start| *start <= HEAD_BYTES_MAX);
         let Some(data_start) = data_start else { return Place::Nowhere };
-        if frame_bytes == 0 || packet.data.len() as u64 % whole != 0 {
+        if frame_bytes == 0 || !(packet.data.len() as u64).is_multiple_of(whole) {
             return Place::Nowhere;
         }
         head.truncate(data_start);

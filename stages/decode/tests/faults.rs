@@ -1,4 +1,9 @@
 //! Streams that are damaged, cut short, costly, or not what they say.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 mod support;
 

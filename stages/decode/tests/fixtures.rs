@@ -1,4 +1,9 @@
 //! Each fixture against the signal it was made from.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 mod support;
 

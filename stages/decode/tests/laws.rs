@@ -1,4 +1,9 @@
 //! The laws that every stage obeys, over every fixture and over hostile variations of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 mod support;
 

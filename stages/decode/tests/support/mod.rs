@@ -1,5 +1,5 @@
 //! What the tests of this crate share. Not every test uses all of it.
-#![allow(dead_code, unreachable_pub, reason = "each test is a crate of its own")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test is a crate of its own")]
 
 use bytes::Bytes;
 use std::fs;
