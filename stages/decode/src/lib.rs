@@ -1,7 +1,7 @@
 //! The decode stage: encoded bytes, cut anywhere, become planar PCM on a fixed grid.
 //!
 //! Symphonia *pulls* bytes and a stage is *pushed* them. Each stream's reader therefore runs in a stackful
-//! coroutine that suspends when it needs bytes ([`source`]), so that the stage stays single-threaded and
+//! coroutine that suspends when it needs bytes (`source`), so that the stage stays single-threaded and
 //! deterministic and a thousand streams can share one thread.
 //!
 //! ```text
@@ -10,12 +10,17 @@
 //! ```
 //!
 //! What is read: WAV, FLAC, MP3 (and Layers I and II), AAC-LC in ADTS and MP4, ALAC in MP4 and CAF, Vorbis,
-//! Opus and FLAC in Ogg, AIFF, CAF, MKV and WebM, and headerless PCM (see [`raw`]).
+//! Opus and FLAC in Ogg, AIFF, CAF, MKV and WebM, and headerless PCM (see `raw`).
 //!
 //! Deliberately absent: HE-AAC, Opus of more than two channels, RF64, seeking in a stream, and any choice
 //! that depends on how the bytes were cut.
 //!
-//! The one `unsafe` room of the workspace is [`source`]; its argument is stated there.
+//! Module map: `stage` what the pipeline drives · `source` the coroutine · `spool`, `wav`, `matroska`, `mp4`,
+//! `raw` what heads say · `reader` probing and demuxing · `session` decoding, losses, limits · `opus`, `trim` delay
+//! and padding · `depth` exact claims on precision · `assemble` the grid · `tap`, `resume`, `checkpoint` where a
+//! successor goes on · `limits`, `config`.
+//!
+//! The one `unsafe` room of the workspace is `source`; its argument is stated there.
 
 mod assemble;
 mod checkpoint;
