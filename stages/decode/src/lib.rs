@@ -9,10 +9,10 @@
 //!                      (suspends)  (MP4, AIFF, CAF)  (reader)             (grid, limits)
 //! ```
 //!
-//! What is read: WAV, FLAC, MP3 (and Layers I and II), AAC-LC in ADTS and MP4, ALAC in MP4 and CAF, Vorbis,
+//! What is read: WAV (RF64 and BW64 too), FLAC, MP3 (and Layers I and II), AAC-LC in ADTS and MP4, ALAC in MP4 and CAF, Vorbis,
 //! Opus and FLAC in Ogg, AIFF, CAF, MKV and WebM, and headerless PCM (see `raw`).
 //!
-//! Deliberately absent: HE-AAC, Opus of more than two channels, RF64, seeking in a stream, and any choice
+//! Deliberately absent: HE-AAC, Opus of more than two channels, seeking in a stream, and any choice
 //! that depends on how the bytes were cut.
 //!
 //! Module map: `stage` what the pipeline drives · `source` the coroutine · `spool`, `wav`, `matroska`, `mp4`,

@@ -189,6 +189,24 @@ proptest! {
     }
 
     #[test]
+    fn a_successor_continues_a_damaged_stream_exactly(
+        name in prop::sample::select(MOVING),
+        faults in prop::collection::vec((0.4_f64..1.0, any::<u8>()), 1..4),
+        sizes in prop::collection::vec(200_usize..1_500, 1..4),
+    ) {
+        let (config, assets) = config();
+        let mut bytes = fixture(name.0);
+        for (at, value) in faults {
+            let at = (at * bytes.len() as f64) as usize;
+            bytes[at] = value;
+        }
+        let inputs = live(chunks(&bytes, &sizes));
+        if decode(&inputs).is_ok() {
+            laws::replay_equals_uninterrupted::<DecodeStage>(&config, &assets, &inputs);
+        }
+    }
+
+    #[test]
     fn noise_after_any_magic_is_survived(
         name in prop::sample::select(NAMES),
         keep in 0_usize..200,
