@@ -7,9 +7,9 @@ import pytest
 import soundfile
 import torch
 
-from envelope import features, spectrum
+from envelope import excitation, features, spectrum, synthesis
 from envelope.runner import load_onnx, upscale
-from train import augment, prepare, targets
+from train import augment, polish, prepare, targets
 from train.__main__ import main
 from train.manifest import read_folder
 from train.network import EnvelopeNet
@@ -164,3 +164,35 @@ def test_align_undoes_a_delay():
     signal = np.random.default_rng(0).standard_normal(9000).astype(np.float32)
     delayed = np.concatenate([np.zeros(700, np.float32), signal])
     np.testing.assert_array_equal(align(delayed, signal), signal)
+
+
+def test_low_rate_copy_keeps_the_band_and_nothing_else():
+    signal = np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
+    power = (np.abs(spectrum.stft(low_rate_copy(signal, 16_000))[4:-4]) ** 2).mean(axis=0)
+    whole = (np.abs(spectrum.stft(signal)[4:-4]) ** 2).mean(axis=0)
+    ratio = 10 * np.log10(power / whole)
+    assert np.abs(ratio[2:164]).max() < 0.1
+    assert ratio[174:].max() < -50
+
+
+def test_torch_synthesis_equals_the_contracts():
+    signal = (0.1 * np.random.default_rng(4).standard_normal(1024 + 256 * 9)).astype(np.float32)
+    spectra = polish.spectra(torch.from_numpy(signal)[None], 1024, 256)
+    copy = polish.copy_up(spectra, torch.tensor([170.0]))[0, :, 180:240].numpy()
+    np.testing.assert_allclose(copy, excitation.copy_spectra(spectra[0].numpy(), 170)[:, 10:70], atol=1e-3)
+    gains = torch.randn(1, 10, 56)
+    np.testing.assert_allclose(polish.spread(gains)[0, :, 170:-1], synthesis.spread(gains[0].numpy(), 170), atol=1e-5)
+
+
+def test_the_waveform_loss_sees_what_the_judge_sees():
+    generator = torch.Generator().manual_seed(0)
+    gains, mix = torch.full((1, 60, 56), -1.0), torch.zeros(1, 60, 56)
+    low = torch.zeros(1, 60, 513, dtype=torch.complex64)
+    cutoff, rolloff = torch.tensor([170.0]), torch.tensor([24_000.0])
+    one, other, louder = (
+        polish.synthesise(level, mix, low, cutoff, generator)[:, 1024:-1024] for level in (gains, gains, gains + 1)
+    )
+    hertz = cutoff * 48_000 / 1024
+    same = float(polish.spectral_loss(one, other, hertz, rolloff))
+    assert same == pytest.approx(0.79, abs=0.04)
+    assert float(polish.spectral_loss(louder, other, hertz, rolloff)) > same + 0.4

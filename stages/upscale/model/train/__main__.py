@@ -27,6 +27,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, help="band levels of the recordings (default: OUT/cache); may be shared by runs")
     parser.add_argument("--hold-back", default="", metavar="SOURCE,...", help="sources never learnt from, judged instead")
     parser.add_argument("--everything", action="store_true", help="learn from the validation clips too (for the shipped model)")
+    parser.add_argument("--start-from", type=Path, help="checkpoint of a run whose weights this one begins with")
     parser.add_argument("--no-variants", action="store_true", help="skip speed, room and codec variants")
     for setting in fields(Recipe):
         choices = sorted(LAYOUTS) if setting.name == "variant" else None
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> Path:
     if unknown:
         raise SystemExit(f"--hold-back names no source of {flags.folder}: {', '.join(sorted(unknown))}")
     sets = loop.split(clips, held_back, flags.everything)
-    state = loop.train(recipe, sets, cache, flags.out)
+    state = loop.train(recipe, sets, cache, flags.out, flags.start_from)
     learnt = [one for one in recordings if one.source not in held_back and (one.split == "train" or flags.everything)]
     weights = state.best_weights
     if recipe.polish_steps:
@@ -58,6 +59,7 @@ def main(arguments: list[str] | None = None) -> Path:
     summary = {
         "recipe": asdict(recipe),
         "held_back": sorted(held_back),
+        "start_from": str(flags.start_from.parent.name) if flags.start_from else None,
         "everything": flags.everything,
         "best_epoch": state.best_epoch,
         "history": state.history,

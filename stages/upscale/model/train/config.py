@@ -11,7 +11,7 @@ class Recipe:
 
     variant: str = "quality"
     seed: int = 1
-    epochs: int = 12
+    epochs: int = 8
     steps: int = 200
     """Batches per epoch (an epoch is a unit of progress, not a pass over the data)."""
     batch: int = 16

@@ -46,11 +46,11 @@ def split(clips: list[Clip], held_back: set[str], everything: bool = False) -> S
     return Sets(train, known, unseen)
 
 
-def train(recipe: Recipe, sets: Sets, cache: Path, out: Path) -> runs.RunState:
+def train(recipe: Recipe, sets: Sets, cache: Path, out: Path, start_from: Path | None = None) -> runs.RunState:
     """Run all epochs, from the checkpoint in the output folder where there is one."""
     torch.set_num_threads(recipe.threads)
     checkpoint = out / "checkpoint.pt"
-    state = runs.resume(checkpoint, recipe) if checkpoint.exists() else runs.fresh(recipe)
+    state = runs.resume(checkpoint, recipe) if checkpoint.exists() else runs.fresh(recipe, start_from)
     context = recipe.layout.context_left + recipe.layout.context_right
     learn = Segments(cache, sets.train, recipe.core + context)
     judges = {

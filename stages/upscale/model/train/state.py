@@ -28,10 +28,12 @@ class RunState:
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def fresh(recipe: Recipe) -> RunState:
-    """The state before the first epoch, a function of the recipe alone."""
+def fresh(recipe: Recipe, start_from: Path | None = None) -> RunState:
+    """The state before the first epoch, a function of the recipe and of the checkpoint whose weights it begins with."""
     torch.manual_seed(recipe.seed)
     net = EnvelopeNet(recipe.channels, recipe.blocks, recipe.expansion, recipe.dropout)
+    if start_from:
+        net.load_state_dict(torch.load(start_from, weights_only=False)["average"])
     decayed = [weight for weight in net.parameters() if weight.dim() > 1]
     plain = [weight for weight in net.parameters() if weight.dim() == 1]
     groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]

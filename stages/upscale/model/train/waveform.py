@@ -1,6 +1,7 @@
 """Waveform operations of the recipe: reading, rate changes, low-rate copies, rooms, codec round trips."""
 
 import io
+from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
 
@@ -11,8 +12,21 @@ import soundfile
 from envelope.constants import RATE
 from envelope.spectrum import FloatArray
 
-PASS_BAND = 0.97
-"""Share of the lower Nyquist that the low-rate recipe keeps (its -6 dB point)."""
+
+@dataclass(frozen=True)
+class Slope:
+    """A Kaiser-windowed sinc, about 100 dB down beyond its slope."""
+
+    centre: float
+    """Its -6 dB point, as a share of the lower Nyquist."""
+    half_length: int
+    """Taps on either side, in samples of the lower rate."""
+
+
+GENTLE = Slope(centre=0.97, half_length=96)
+"""For rate changes of whole recordings: what players and converters do."""
+STEEP = Slope(centre=0.988, half_length=256)
+"""For the low-rate copies that the judge takes: it slopes between 0.975 and 1 of the Nyquist, so that the kept band is kept."""
 
 
 def read_mono(path: Path) -> FloatArray:
@@ -21,26 +35,21 @@ def read_mono(path: Path) -> FloatArray:
     return change_rate(signal.mean(axis=1), rate, RATE)
 
 
-def change_rate(signal: FloatArray, source: int, target: int) -> FloatArray:
-    """Rational resampling with a long Kaiser window (-6 dB at 0.97 of the lower Nyquist, about 100 dB down beyond it)."""
+def change_rate(signal: FloatArray, source: int, target: int, slope: Slope = GENTLE) -> FloatArray:
+    """Rational resampling of `[T]` from one rate to another."""
     if source == target:
         return signal.astype(np.float32)
     common = gcd(source, target)
     up, down = target // common, source // common
-    taps = _low_pass(max(up, down))
+    factor = max(up, down)
+    taps = scipy.signal.firwin(2 * slope.half_length * factor + 1, slope.centre / factor, window=("kaiser", 10.0))
     return scipy.signal.resample_poly(signal, up, down, window=taps).astype(np.float32)
-
-
-def _low_pass(factor: int) -> FloatArray:
-    """Prototype of `2 * 96 * factor + 1` taps at `factor` times the rate of the lower side."""
-    half = 96 * factor
-    return scipy.signal.firwin(2 * half + 1, PASS_BAND / factor, window=("kaiser", 10.0))
 
 
 def low_rate_copy(signal: FloatArray, rate: int) -> FloatArray:
     """What is left of a 48 kHz signal `[T]` after a trip through a lower rate: the input that the stage would see."""
-    low = change_rate(signal, RATE, rate)
-    back = change_rate(low, rate, RATE)
+    low = change_rate(signal, RATE, rate, STEEP)
+    back = change_rate(low, rate, RATE, STEEP)
     result = np.zeros_like(signal, dtype=np.float32)
     count = min(len(signal), len(back))
     result[:count] = back[:count]
