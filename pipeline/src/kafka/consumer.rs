@@ -161,7 +161,9 @@ impl Source for KafkaSource {
         let positions: Vec<_> =
             positions.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
         let list = self.at(&positions)?;
-        self.consumer().incremental_assign(&list).map_err(|error| fatal("assign", &error))
+        self.consumer().incremental_assign(&list).map_err(|error| fatal("assign", &error))?;
+        // An application's pause outlives unassign and assign (librdkafka 2.12 lifts only its own).
+        self.resume(&partitions)
     }
 
     fn release(&mut self, partitions: &[i32]) -> Result<(), PortError> {
