@@ -191,9 +191,9 @@ fn edge(power: &[f64], frames: f64) -> Option<usize> {
         .filter_map(|bin| drop_at(bin).map(|drop| (bin, drop)))
         .max_by(|(_, one), (_, other)| one.total_cmp(other))?
         .0;
+    // From above, so that a dip in what was kept is not taken for its end.
     let kept = mean(steepest - 2 * SIDE..steepest - SIDE / 2);
-    (steepest - SIDE..steepest + EDGE + SIDE)
-        .find(|&bin| level[bin] < kept - 3.0 && level[bin + 1] < kept - 3.0)
+    (steepest - 2 * SIDE..=steepest + EDGE).rev().find(|&bin| level[bin] >= kept - 3.0).map(|bin| bin + 1)
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ pub struct EngineConfig {
     /// Where the model runs.
     pub device: Device,
     /// Windows in one run of the model; short batches are padded to it, so that a result never depends on
-    /// who shared the batch. 0: 1 on the CPU, where batching gains nothing, 16 on a GPU.
+    /// who shared the batch; 1,024 at most. 0: 1 on the CPU, where batching gains nothing, 16 on a GPU.
     pub max_batch: u32,
     /// How long, in milliseconds, a batch that is not full waits for a further request.
     pub max_delay_ms: u32,

@@ -21,6 +21,9 @@ use treble_core::{Inference, ModelInfo, StageError, Window};
 /// Requests that may wait for the engine before a caller is held up.
 const QUEUE: usize = 64;
 
+/// The most windows in one run of the model.
+const MAX_BATCH: u32 = 1_024;
+
 /// Why an engine could not be opened.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -75,6 +78,12 @@ pub enum EngineError {
         /// What ONNX Runtime said.
         detail: String,
     },
+    /// A batch that large would not fit into memory.
+    #[error("engine.max_batch: {actual} is over {MAX_BATCH}; 16 to 64 keep a GPU busy, 1 a CPU")]
+    BatchTooLarge {
+        /// What was asked for.
+        actual: u32,
+    },
     /// ONNX Runtime refused to build or to run the session.
     #[error("ONNX Runtime: {detail}")]
     Session {
@@ -102,6 +111,9 @@ impl OrtEngine {
     /// # Errors
     /// Each way in which library, model and device can fail has its [`EngineError`].
     pub fn open(model: &Path, config: &EngineConfig) -> Result<Self, EngineError> {
+        if config.max_batch > MAX_BATCH {
+            return Err(EngineError::BatchTooLarge { actual: config.max_batch });
+        }
         let Loaded { mut session, info, spec, fallback } = load::load(model, config)?;
         let max_batch = session.batch();
         session.warm_up().map_err(|detail| EngineError::Session { detail })?;

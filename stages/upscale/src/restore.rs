@@ -223,3 +223,6 @@ impl Restorer {
         self.overlap.add(channel, &self.spectrum.frame);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! The stage without a model: laws, and what it makes of difficult streams.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
-mod signals;
+mod support;
 
 use proptest::prelude::*;
-use signals::{blocks, noise, planes, sine, spec};
+use support::signals::{blocks, noise, planes, sine, spec};
 use treble_core::grid::chunk_frames;
 use treble_core::{Assets, Outbox, Pace, PcmBlock, SampleDepth, Stage, StageError, laws};
 use treble_upscale::{UpscaleConfig, UpscaleStage};

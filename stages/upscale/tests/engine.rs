@@ -1,12 +1,12 @@
 //! The engine on real ONNX Runtime: results, batches, and what it says when something is missing.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
-mod library;
-mod signals;
+mod support;
 
-use library::{config, engine, model};
-use signals::noise;
 use std::path::Path;
 use std::sync::Arc;
+use support::library::{config, engine, model};
+use support::signals::noise;
 use treble_core::{Inference, Window};
 use treble_upscale::{Device, EngineConfig, EngineError, ModelSpec, OrtEngine};
 
@@ -95,6 +95,12 @@ fn a_window_of_the_wrong_size_is_an_error_and_leaves_the_engine_well() {
     let error = engine.infer(vec![Window(vec![0.0; 7])]).unwrap_err();
     assert!(error.to_string().contains("7 values"), "{error}");
     assert_eq!(engine.infer(windows(1, 1_024)).unwrap().len(), 1);
+}
+
+#[test]
+fn a_batch_beyond_reason_is_an_error_and_not_an_allocation() {
+    let error = refused(&model("waveform.onnx"), &EngineConfig { max_batch: u32::MAX, ..config() });
+    assert!(matches!(error, EngineError::BatchTooLarge { actual: u32::MAX }), "{error}");
 }
 
 fn refused(model: &Path, config: &EngineConfig) -> EngineError {

@@ -1,12 +1,12 @@
 //! The stage with a model: laws, what stays untouched, what is left alone, what the engine gets wrong.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
-mod library;
-mod signals;
+mod support;
 
-use library::engine;
 use proptest::prelude::*;
-use signals::{blocks, noise, planes, sine, spec};
 use std::sync::{Arc, OnceLock};
+use support::library::engine;
+use support::signals::{blocks, noise, planes, sine, spec};
 use treble_core::{
     Assets, Fact, Inference, ModelInfo, Outbox, Pace, PcmBlock, Stage, StageError, Window, laws,
 };
@@ -149,6 +149,27 @@ fn the_original_band_is_untouched_and_the_missing_one_is_filled() {
         assert!(snr > 80.0, "{name}: the low band changed: {snr:.1} dB");
         assert!(gain > 30.0, "{name}: the high band is as empty as before: {gain:.1} dB");
     }
+}
+
+#[test]
+fn the_shipped_model_obeys_the_laws_and_fills_the_band() {
+    let assets = Assets { inference: Some(Arc::new(engine("../treble.onnx", 1))) };
+    let x = programme(16_000, 0.2, 2.6);
+    let (spec, tenths) =
+        (spec(16_000, 1, Pace::Live), (1..26).map(|tenth| tenth * 1_600).collect::<Vec<_>>());
+    let (one, other) =
+        (blocks(spec, std::slice::from_ref(&x), &[]), blocks(spec, std::slice::from_ref(&x), &tenths));
+    laws::blind_to_cuts::<UpscaleStage>(&ai(), &assets, &one, &other);
+    laws::replay_equals_uninterrupted::<UpscaleStage>(
+        &ai(),
+        &assets,
+        &blocks(spec, std::slice::from_ref(&x), &tenths[20..]),
+    );
+    let (plain, restored) = (resampled(16_000, &x), planes(&run(&ai(), &assets, &other).0).remove(0));
+    let high = |y: &[f32]| 10.0 * band_power(&y[40_000..104_000], 8_500.0, 20_000.0).log10();
+    let gain = high(&restored) - high(&plain);
+    println!("high band raised by {gain:.1} dB");
+    assert!(gain > 20.0, "{gain:.1} dB");
 }
 
 #[test]

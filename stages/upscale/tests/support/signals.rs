@@ -1,12 +1,11 @@
 //! Signals that the tests of this crate share.
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses some of them")]
 
 use treble_core::{ChannelCount, Pace, PcmBlock, PcmSpec, SampleDepth, SampleRate};
 
 pub fn spec(hz: u32, channels: u32, pace: Pace) -> PcmSpec {
     PcmSpec {
-        rate: SampleRate::new(hz).unwrap(),
-        channels: ChannelCount::new(channels).unwrap(),
+        rate: SampleRate::new(hz).expect("a valid rate"),
+        channels: ChannelCount::new(channels).expect("a valid count"),
         depth: SampleDepth::F32,
         pace,
     }

@@ -1,5 +1,4 @@
 //! Where the tests find ONNX Runtime, and the small models.
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses some of them")]
 
 use std::path::{Path, PathBuf};
 use treble_upscale::{Device, EngineConfig, OrtEngine};
@@ -39,5 +38,5 @@ pub fn config() -> EngineConfig {
 }
 
 pub fn engine(name: &str, max_batch: u32) -> OrtEngine {
-    OrtEngine::open(&model(name), &EngineConfig { max_batch, ..config() }).unwrap()
+    OrtEngine::open(&model(name), &EngineConfig { max_batch, ..config() }).expect("the small models open")
 }
