@@ -2,7 +2,8 @@
 
 use super::output::Output;
 use super::{Context, Exit, Failure};
-use crate::runtime::{self, Shutdown};
+use crate::admin::http;
+use crate::runtime::{self, RunError, Shutdown};
 use crate::telemetry;
 use clap::Args;
 use std::io;
@@ -43,6 +44,8 @@ impl Run {
         }
         let config = context.load(&request)?.config;
         telemetry::init::init(&config.log);
+        // The likeliest faults first, and each by its own name; the runtime takes the port for good.
+        drop(http::bind(config.admin.listen).map_err(RunError::from)?);
         super::doctor::check_topics(&config)?;
         let shutdown = Shutdown::default();
         listen_for_signals(shutdown.clone(), context.output, config.commit.deadline_ms)
