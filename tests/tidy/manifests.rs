@@ -9,7 +9,7 @@ use toml::{Table, Value};
 /// Which packages may depend on a dependency, by the start of its name. A room is named in style and in
 /// ARCHITECTURE.md; `deny.toml` says the same to the whole tree, this says it to our manifests.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("symphonia", &["treble-decode"]),
+    ("symphonia", &["treble-decode", "treble-benches"]),
     ("corosensei", &["treble-decode"]),
     ("rubato", &["treble-upscale"]),
     ("ort", &["treble-upscale"]),

@@ -18,8 +18,8 @@ pub struct SecretError {
     pub source: io::Error,
 }
 
-/// The largest record that producers and consumers agree on, in bytes; topics are created with the same limit.
-pub const MAX_MESSAGE_BYTES: u32 = treble_schemas::topic::MAX_MESSAGE_BYTES + (128 << 10);
+/// The longest record of any topic, in bytes: what producers may send and consumers must be able to take.
+const MAX_RECORD_BYTES: u32 = treble_schemas::topic::MAX_DEAD_LETTER_BYTES;
 
 /// What every client needs to reach the cluster.
 pub fn base(config: &KafkaConfig) -> Result<ClientConfig, SecretError> {
@@ -73,7 +73,7 @@ pub fn consumer(config: &KafkaConfig, group: &str) -> Result<ClientConfig, Secre
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true")
         .set("fetch.max.bytes", "16777216")
-        .set("fetch.message.max.bytes", MAX_MESSAGE_BYTES.to_string())
+        .set("fetch.message.max.bytes", MAX_RECORD_BYTES.to_string())
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.queue.backoff.ms", "50")
         .set("fetch.wait.max.ms", "20");
@@ -101,7 +101,7 @@ pub fn producer(config: &KafkaConfig) -> Result<ClientConfig, SecretError> {
         .set("partitioner", "murmur2_random")
         .set("compression.type", "none")
         .set("message.timeout.ms", config.message_timeout_ms.to_string())
-        .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
+        .set("message.max.bytes", MAX_RECORD_BYTES.to_string())
         .set("batch.size", "1048576")
         .set("linger.ms", "5")
         .set("queue.buffering.max.kbytes", "131072");
