@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Starts and stops `treble run` for a script. Sourced by the demo and by the checks from outside.
+# Starts and stops `treble run` for a script. Sourced, never run.
 
 INFRA="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 STAGES_PID=""
