@@ -64,10 +64,7 @@ impl Finding {
 impl Doctor {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let mut findings = Vec::new();
-        let loaded = match crate::config::load(&context.options.request(), &context.surroundings) {
-            Ok(loaded) => loaded,
-            Err(faults) => return Err(faults.into()),
-        };
+        let loaded = crate::config::load(&context.options.request(), &context.surroundings)?;
         findings.push(Finding::good("configuration", "holds"));
         let odd = |warning: crate::config::Fault| {
             Finding::odd("configuration", format!("{}: {}", warning.key, warning.problem), warning.fix)

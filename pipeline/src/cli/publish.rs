@@ -48,7 +48,7 @@ impl Publish {
         let inputs = expand(&self.files)?;
         let streams = name_streams(&inputs, self.stream_id.as_deref())?;
         // Before anything is asked of the cluster: a missing file is the likelier mistake.
-        inputs.iter().try_for_each(|input| input_is_there(input))?;
+        inputs.iter().try_for_each(input_is_there)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let publisher = Publisher::connect(&config.kafka, Arc::clone(&clock))?;
         let topic = registry::topics(&config).audio_in();

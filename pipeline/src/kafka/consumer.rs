@@ -219,12 +219,13 @@ fn polled_error(error: &KafkaError) -> Result<(), PortError> {
     use rdkafka::types::RDKafkaErrorCode as Code;
     match error {
         KafkaError::MessageConsumptionFatal(_) => Err(fatal("consume", error)),
-        KafkaError::MessageConsumption(code) => match code {
-            Code::FencedInstanceId | Code::AutoOffsetReset | Code::TopicAuthorizationFailed
-            | Code::GroupAuthorizationFailed => Err(fatal("consume", error)),
-            // librdkafka reconnects by itself; the client's error callback has reported it.
-            _ => Ok(()),
-        },
+        KafkaError::MessageConsumption(
+            Code::FencedInstanceId
+            | Code::AutoOffsetReset
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed,
+        ) => Err(fatal("consume", error)),
+        // librdkafka reconnects by itself; the client's error callback has reported it.
         _ => Ok(()),
     }
 }

@@ -99,11 +99,11 @@ fn stages(config: &Config, findings: &mut Findings<'_>) {
 }
 
 fn nearest_stage(name: &str) -> Option<&'static str> {
-    let known = STAGES.iter().map(|stage| stage.name);
+    let mut known = STAGES.iter().map(|stage| stage.name);
     if known.clone().any(|stage| stage == name) {
         return None;
     }
-    known.filter(|stage| strsim::damerau_levenshtein(stage, name) <= 2).next()
+    known.find(|stage| strsim::damerau_levenshtein(stage, name) <= 2)
 }
 
 fn kafka(kafka: &KafkaConfig, findings: &mut Findings<'_>) {
