@@ -1,12 +1,14 @@
 //! Test support of Treble: a real Kafka, real streams, and the judge of what came out.
 //!
 //! [`broker`] a private Kafka and registry · [`clips`] real files of every format · [`configuration`] for a private
-//! topic prefix · [`kafka`] topics, publishing and reading as an outsider would · [`running`] a pipeline in
-//! this process · [`verdict`] what must be true of every stream on the output.
+//! topic prefix · [`kafka`] topics, publishing and reading as an outsider would · [`running`] a pipeline in this
+//! process · [`process`] `treble run` as a process to kill · [`verdict`] what must be true of every stream on
+//! the output.
 
 pub mod broker;
 pub mod clips;
 pub mod configuration;
 pub mod kafka;
+pub mod process;
 pub mod running;
 pub mod verdict;

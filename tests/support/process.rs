@@ -1,0 +1,179 @@
+//! `treble run` as a user starts it: a process of its own, which tests kill as a power cut would.
+
+use crate::broker::LocalStack;
+use crate::configuration;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The `treble` binary of this build: it lies beside the folder of the test binaries.
+pub fn binary() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("where the test binary lies")?;
+    let folder = own.parent().and_then(Path::parent).context("the build folder")?;
+    let binary = folder.join("treble");
+    ensure!(binary.is_file(), "{} is missing: `cargo build --bins` comes before this test", binary.display());
+    Ok(binary)
+}
+
+/// How to start one worker process again and again.
+#[derive(Debug)]
+pub struct Worker {
+    /// The stages it runs.
+    pub stages: &'static str,
+    /// Its instance id.
+    pub instance: String,
+    settings: Vec<(&'static str, String)>,
+    folder: TempDir,
+    running: Option<Running>,
+    started: u32,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    port: u16,
+}
+
+impl Worker {
+    /// A worker for `stages` under `prefix`; `more` settings override the private stack's.
+    pub fn new(
+        stack: &LocalStack,
+        prefix: &str,
+        stages: &'static str,
+        instance: &str,
+        more: &[(&'static str, String)],
+    ) -> Result<Self> {
+        let mut settings = configuration::settings(stack, prefix);
+        settings.retain(|(key, _)| *key != "admin.listen");
+        settings.extend(more.iter().cloned());
+        let folder = tempfile::tempdir()?;
+        Ok(Self { stages, instance: instance.to_owned(), settings, folder, running: None, started: 0 })
+    }
+
+    /// Starts the process; it need not be ready when this returns.
+    pub fn start(&mut self) -> Result<()> {
+        let port = configuration::free_port()?;
+        self.started += 1;
+        let log = File::create(self.log())?;
+        let mut command = Command::new(binary()?);
+        command
+            .current_dir(self.folder.path())
+            .args(["run", "--stages", self.stages, "--instance-id", &self.instance])
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        for (key, value) in &self.settings {
+            command.env(environment_name(key), value);
+        }
+        let child = command.spawn().context("treble run")?;
+        self.running = Some(Running { child, port });
+        Ok(())
+    }
+
+    /// Ends the process with SIGKILL and waits until it is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut running = self.running.take().context("not running")?;
+        running.child.kill()?;
+        running.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks the process to drain (SIGTERM) and waits for a clean end.
+    pub fn terminate(&mut self) -> Result<()> {
+        let mut running = self.running.take().context("not running")?;
+        signal(running.child.id(), "TERM")?;
+        let status = running.child.wait()?;
+        ensure!(status.success(), "{} {}: {status}\n{}", self.stages, self.instance, self.log_tail());
+        Ok(())
+    }
+
+    /// Freezes or wakes the process.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        signal(self.running.as_ref().context("not running")?.child.id(), name)
+    }
+
+    /// Waits until `/readyz` says yes.
+    pub fn await_ready(&mut self, patience: Duration) -> Result<()> {
+        let port = self.running.as_ref().context("not running")?.port;
+        let step = Duration::from_millis(50);
+        let mut waited = Duration::ZERO;
+        while !get(port, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+            if let Some(status) =
+                self.running.as_mut().and_then(|running| running.child.try_wait().ok().flatten())
+            {
+                bail!("{} {} ended: {status}\n{}", self.stages, self.instance, self.log_tail());
+            }
+            ensure!(
+                waited < patience,
+                "{} is not ready after {patience:?}\n{}",
+                self.stages,
+                self.log_tail()
+            );
+            thread::park_timeout(step);
+            waited += step;
+        }
+        Ok(())
+    }
+
+    /// The process's own account, as Prometheus would read it.
+    #[must_use]
+    pub fn metrics(&self) -> Option<String> {
+        get(self.running.as_ref()?.port, "/metrics")
+    }
+
+    /// Whether the process has ended by itself.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        let running = self.running.as_mut().context("not running")?;
+        Ok(running.child.try_wait()?.is_some())
+    }
+
+    /// The end of the log of the latest start.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let text = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join(format!("{}.log", self.started))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.running.is_some() {
+            self.kill().ok();
+        }
+        if thread::panicking() {
+            eprintln!("--- {} {}\n{}", self.stages, self.instance, self.log_tail());
+        }
+    }
+}
+
+/// `kafka.bootstrap_servers` → `TREBLE_KAFKA_BOOTSTRAP_SERVERS`.
+fn environment_name(key: &str) -> String {
+    format!("TREBLE_{}", key.replace('.', "_").to_uppercase())
+}
+
+fn signal(process: u32, name: &str) -> Result<()> {
+    let status = Command::new("kill").args([format!("-{name}"), process.to_string()]).status()?;
+    ensure!(status.success(), "kill -{name} {process}: {status}");
+    Ok(())
+}
+
+fn get(port: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
