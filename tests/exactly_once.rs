@@ -135,7 +135,15 @@ impl Trial {
         plans: &[(&'static str, &str)],
         more: &[(&'static str, String)],
     ) -> Result<Self> {
-        let stack = LocalStack::shared()?;
+        Self::start_on(LocalStack::shared()?, prefix, plans, more)
+    }
+
+    fn start_on(
+        stack: &'static LocalStack,
+        prefix: &'static str,
+        plans: &[(&'static str, &str)],
+        more: &[(&'static str, String)],
+    ) -> Result<Self> {
         kafka::create_topics(stack, prefix)?;
         let publisher = Publisher::new(stack, prefix, schema(stack, prefix)?)?;
         let mut settings = timeouts();
@@ -231,5 +239,40 @@ fn a_second_process_joins_and_leaves_while_streams_flow() -> Result<()> {
         second.terminate()
     })?;
     println!("rebalances=2 {}", trial.judge()?);
+    Ok(())
+}
+
+/// A broker that is killed and comes back, and a frozen process whose successor takes over before it wakes up.
+#[test]
+fn a_broker_restart_and_a_zombie_change_nothing() -> Result<()> {
+    let plans = [("decode", "d1"), ("upscale", "u1"), ("encode", "e1")];
+    let mut trial = Trial::start("zombie", &plans, &[])?;
+    let (stack, prefix) = (trial.stack, trial.prefix);
+    let mut successor = Worker::new(stack, prefix, "upscale", "u1", &timeouts())?;
+    trial.while_flowing(|workers| {
+        thread::park_timeout(Duration::from_secs(2));
+        workers[1].signal("STOP")?;
+        successor.start()?;
+        successor.await_ready(kafka::PATIENCE)?;
+        workers[1].signal("CONT")?;
+        stack.kill_node(1)?;
+        stack.start_node(1)
+    })?;
+    workers_fenced(&mut trial.workers[1], &mut successor)?;
+    std::mem::swap(&mut trial.workers[1], &mut successor);
+    println!("zombies=1 broker_restarts=1 {}", trial.judge()?);
+    Ok(())
+}
+
+/// The zombie has ended by itself and says why; its successor goes on.
+fn workers_fenced(zombie: &mut Worker, successor: &mut Worker) -> Result<()> {
+    let step = Duration::from_millis(100);
+    let mut waited = Duration::ZERO;
+    while !zombie.has_ended()? {
+        ensure!(waited < kafka::PATIENCE, "the zombie still runs\n{}", zombie.log_tail());
+        thread::park_timeout(step);
+        waited += step;
+    }
+    ensure!(!successor.has_ended()?, "the successor ended\n{}", successor.log_tail());
     Ok(())
 }

@@ -31,7 +31,8 @@ impl SegmentTelemetry {
     #[must_use]
     pub fn new(segment: String, metrics: Metrics, clock: Arc<dyn Clock>, dead_letters_per_minute: usize) -> Self {
         let flood = Mutex::new(FloodGate::new(dead_letters_per_minute));
-        let flags = (AtomicBool::new(false), AtomicI64::new(0), AtomicI64::new(0));
+        // Not ready before the group has answered once, with whatever partitions.
+        let flags = (AtomicBool::new(false), AtomicI64::new(-1), AtomicI64::new(0));
         Self { segment, metrics, clock, flood, flooded: flags.0, assigned: flags.1, live: flags.2 }
     }
 
