@@ -12,10 +12,11 @@ pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let test = std::env::current_exe().unwrap();
-        // target/debug/deps/cli-…
+        // target/debug/deps/cli-… The whole workspace is named so that features are the same as in the test's own
+        // build, and nothing is compiled twice.
         let profile = test.ancestors().nth(2).unwrap();
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--locked", "-p", "treble-pipeline", "--bin", "treble", "--target-dir"])
+            .args(["build", "--quiet", "--workspace", "--bin", "treble", "--target-dir"])
             .arg(profile.parent().unwrap())
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
