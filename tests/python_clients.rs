@@ -54,7 +54,8 @@ impl Desk {
     fn python(&self, path: &str, arguments: &[&str]) -> Result<Vec<u8>> {
         let script = repository().join(path).canonicalize().context(path.to_owned())?;
         let script = script.to_string_lossy();
-        self.run("python3", &[&[script.as_ref()], arguments].concat())
+        let words: Vec<&str> = [script.as_ref()].into_iter().chain(arguments.iter().copied()).collect();
+        self.run("python3", &words)
     }
 
     /// Every committed record of `topic`, as kcat reads it.
@@ -109,7 +110,10 @@ fn kcat_and_the_readmes_python_get_what_the_offline_path_writes() -> Result<()> 
     let names: Vec<&str> = streams.keys().map(String::as_str).collect();
     assert_eq!(names, ["python-song", "song"]);
     for (name, stream) in &streams {
-        ensure!(stream.ended && stream.bytes == expected, "{name}, read with kcat, differs from the offline path");
+        ensure!(
+            stream.ended && stream.bytes == expected,
+            "{name}, read with kcat, differs from the offline path"
+        );
     }
     Ok(())
 }

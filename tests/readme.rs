@@ -41,7 +41,9 @@ fn commands(markdown: &str) -> Vec<Vec<String>> {
 fn wrong(markdown: &str, makefile: &str) -> Vec<String> {
     let is_wrong = |words: &Vec<String>| match words[0].as_str() {
         "treble" => treble_pipeline::cli::command().try_get_matches_from(words).is_err(),
-        "make" => words[1..].iter().any(|word| !word.contains('=') && !makefile.contains(&format!("\n{word}:"))),
+        "make" => {
+            words[1..].iter().any(|word| !word.contains('=') && !makefile.contains(&format!("\n{word}:")))
+        }
         _ => false,
     };
     commands(markdown).iter().filter(|words| is_wrong(words)).map(|words| words.join(" ")).collect()
@@ -57,7 +59,11 @@ fn every_example_is_quoted_as_it_is() {
     let mut count = 0;
     for path in scripts {
         let script = fs::read_to_string(path).expect("the example is text");
-        assert!(blocks.iter().any(|(_, block)| *block == script), "README.md does not quote {}", path.display());
+        assert!(
+            blocks.iter().any(|(_, block)| *block == script),
+            "README.md does not quote {}",
+            path.display()
+        );
         assert!(script.lines().count() <= 15, "{} is longer than an example should be", path.display());
         count += 1;
     }
