@@ -128,7 +128,7 @@ def test_gains_follow_the_level_of_the_input():
     values[:, 96:] = 1
     louder = values.clone()
     louder[:, :96] += 0.5
-    np.testing.assert_allclose((net(louder)[0] - net(values)[0]).detach().numpy(), 1.0, atol=1e-4)
+    np.testing.assert_allclose((net(louder, 19)[0] - net(values, 19)[0]).detach().numpy(), 1.0, atol=1e-4)
 
 
 def levels_of(signal: np.ndarray) -> augment.Levels:

@@ -13,6 +13,7 @@ from .config import Recipe
 from .export import build_net, write_onnx
 from .manifest import read_folder
 from .polish import polish
+from .refit import refit
 
 VERSION = "1.0.0"
 
@@ -52,6 +53,10 @@ def main(arguments: list[str] | None = None) -> Path:
     state = loop.train(recipe, sets, cache, flags.out, flags.start_from)
     learnt = [one for one in recordings if one.source not in held_back and (one.split == "train" or flags.everything)]
     weights = state.best_weights
+    if recipe.refit_batches:
+        net = build_net(recipe, weights)
+        refit(recipe, net, sets.train, cache)
+        weights = net.state_dict()
     if recipe.polish_steps:
         weights = polish(recipe, weights, learnt, flags.out)
     path = flags.out / f"{recipe.layout.name}.onnx"

@@ -28,6 +28,8 @@ class Recipe:
     """Decay of the weights' running average, which is what is judged and shipped."""
     geometric_share: float = 0.5
     mix_weight: float = 0.5
+    refit_batches: int = 60
+    """Batches over which the head is solved in closed form; 0 leaves it as the band stage ended."""
     polish_steps: int = 60
     """Steps of the waveform stage; 0 leaves it out."""
     polish_rate: float = 5e-4

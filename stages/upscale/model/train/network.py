@@ -54,7 +54,6 @@ class EnvelopeNet(nn.Module):
 
     def __init__(self, channels: int = 128, blocks: int = 6, expansion: int = 2, dropout: float = 0.1) -> None:
         super().__init__()
-        self.margin = STEM_KERNEL // 2 + blocks * (KERNEL // 2)
         self.stem = nn.Conv1d(FEATURE_CHANNELS + 1, channels, STEM_KERNEL)
         self.stem_norm = FrameNorm(channels)
         self.blocks = nn.ModuleList(Block(channels, expansion, dropout) for _ in range(blocks))
@@ -65,8 +64,8 @@ class EnvelopeNet(nn.Module):
             bias = torch.cat([torch.full((HIGH_BANDS,), -1.0), torch.full((HIGH_BANDS,), -2.0)])
             self.head.bias.copy_(bias)
 
-    def forward(self, features: Tensor, delay: int | None = None) -> tuple[Tensor, Tensor]:
-        """Predict; `delay` is how many frames after the first input frame the first output frame lies (default: centred)."""
+    def trunk(self, features: Tensor, delay: int) -> tuple[Tensor, Tensor]:
+        """Normed hidden state `[batch, frames - 38, channels]` and the output frames' own level `[batch, 1, frames - 38]`."""
         value, mask = features[:, :FEATURE_BANDS], features[:, FEATURE_BANDS:]
         whole = torch.floor(mask)
         level = (value * whole).sum(dim=1, keepdim=True) / whole.sum(dim=1, keepdim=True).clamp(min=1)
@@ -74,11 +73,13 @@ class EnvelopeNet(nn.Module):
         hidden = self.stem_norm(hidden)
         for block in self.blocks:
             hidden = block(hidden)
-        gains, mix = self.head(self.head_norm(hidden)).transpose(1, 2).chunk(2, dim=1)
-        frames = gains.shape[2]
-        start = self.margin if delay is None else delay
-        own_level = level[:, :, start : start + frames]
-        return 2 * (gains + own_level) - 2, torch.sigmoid(mix)
+        return self.head_norm(hidden), level[:, :, delay : delay + hidden.shape[1]]
+
+    def forward(self, features: Tensor, delay: int) -> tuple[Tensor, Tensor]:
+        """Predict; `delay` is how many frames after the first input frame the first output frame lies."""
+        hidden, level = self.trunk(features, delay)
+        gains, mix = self.head(hidden).transpose(1, 2).chunk(2, dim=1)
+        return 2 * (gains + level) - 2, torch.sigmoid(mix)
 
 
 class Deployed(nn.Module):

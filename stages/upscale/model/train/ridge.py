@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from envelope.constants import FEATURE_BANDS, FEATURE_CHANNELS, HIGH_BANDS, QUALITY
+from envelope.constants import FEATURE_BANDS, FEATURE_CHANNELS, HIGH_BANDS, LAYOUTS, Layout
 
 from . import augment, loop, prepare
 from .batches import Segments
@@ -22,7 +22,6 @@ from .targets import band_weight, gain_target
 
 KERNEL = 5
 """Frames that a random feature sees."""
-MARGIN = KERNEL // 2
 GROUPS = ((0, 34), (34, 44), (44, 50), (50, 56))
 """High bands that share one set of weights: where a recording's roll-off falls inside a group, its frames are left out of it."""
 
@@ -30,8 +29,11 @@ GROUPS = ((0, 34), (34, 44), (44, 50), (50, 56))
 class RidgeNet(nn.Module):
     """Fixed random convolution, ReLU, and a solved linear layer; features `[batch, 192, frames]` to gains and mix."""
 
-    def __init__(self, features: int, generator: torch.Generator) -> None:
+    def __init__(self, features: int, layout: Layout, generator: torch.Generator) -> None:
         super().__init__()
+        self.layout = layout
+        self.after = KERNEL // 2 if layout.context_right else 0
+        self.before = KERNEL - 1 - self.after
         self.random = nn.Conv1d(FEATURE_CHANNELS + 1, features, KERNEL)
         self.linear = nn.Conv1d(features + 2 * FEATURE_BANDS + 1, HIGH_BANDS, 1)
         scale = (1.5 / (FEATURE_BANDS * KERNEL)) ** 0.5
@@ -40,18 +42,19 @@ class RidgeNet(nn.Module):
             self.random.bias.copy_(0.5 * torch.randn(features, generator=generator))
 
     def expand(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Regressors `[batch, n, frames - 4]` and the frames' own level, to which the gains are relative."""
+        """Regressors `[batch, n, frames - 4]` and the same frames' own level, to which the gains are relative."""
         value, mask = features[:, :FEATURE_BANDS], features[:, FEATURE_BANDS:]
         whole = torch.floor(mask)
         level = (value * whole).sum(dim=1, keepdim=True) / whole.sum(dim=1, keepdim=True).clamp(min=1)
         relative = torch.cat([(value - level) * whole, mask, level], dim=1)
-        return torch.cat([torch.relu(self.random(relative)), relative[:, :, MARGIN:-MARGIN]], dim=1), level
+        own = slice(self.before, features.shape[2] - self.after)
+        return torch.cat([torch.relu(self.random(relative)), relative[:, :, own]], dim=1), level[:, :, own]
 
     def forward(self, features: Tensor, delay: int) -> tuple[Tensor, Tensor]:
-        """Gains and (all noise) mix of the frames that the quality layout yields."""
-        regressors, level = self.expand(features[:, :, delay - MARGIN : -(QUALITY.context_right - MARGIN)])
-        own = level[:, :, MARGIN:-MARGIN]
-        gains = 2 * (self.linear(regressors) + own) - 2
+        """Gains and (all noise) mix of the frames that the layout yields."""
+        last = features.shape[2] - self.layout.context_right + self.after
+        regressors, level = self.expand(features[:, :, delay - self.before : last])
+        gains = 2 * (self.linear(regressors) + level) - 2
         return gains, torch.zeros_like(gains)
 
 
@@ -68,9 +71,10 @@ def solve(net: RidgeNet, segments: Segments, batches: int, seed: int, penalty: f
         with torch.no_grad():
             regressors, level = net.expand(heard)
         rows = torch.cat([regressors, torch.ones_like(regressors[:, :1])], dim=1).transpose(1, 2).reshape(-1, count)
-        wanted = (gain_target(levels, 0.5) + 2) / 2 - level.transpose(1, 2)
-        known = band_weight(levels, torch.zeros_like(cutoff))[:, MARGIN:-MARGIN].reshape(-1, HIGH_BANDS)
-        _accumulate(moments, products, rows, wanted[:, MARGIN:-MARGIN].reshape(-1, HIGH_BANDS), known)
+        own = slice(net.before, heard.shape[2] - net.after)
+        wanted = (gain_target(levels, 0.5)[:, own] + 2) / 2 - level.transpose(1, 2)
+        known = band_weight(levels, torch.zeros_like(cutoff))[:, own].reshape(-1, HIGH_BANDS)
+        _accumulate(moments, products, rows, wanted.reshape(-1, HIGH_BANDS), known)
         if number % 20 == 0:
             sys.stderr.write(f"ridge {number}/{batches}\n")
     for moment, (first, last) in zip(moments, GROUPS, strict=True):
@@ -96,6 +100,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="ONNX file")
     parser.add_argument("--hold-back", default="")
+    parser.add_argument("--everything", action="store_true", help="learn from the validation clips too")
+    parser.add_argument("--variant", choices=sorted(LAYOUTS), default="quality")
     parser.add_argument("--features", type=int, default=512)
     parser.add_argument("--batches", type=int, default=120)
     parser.add_argument("--seed", type=int, default=1)
@@ -103,10 +109,10 @@ def main(arguments: list[str] | None = None) -> None:
     flags = parser.parse_args(arguments)
     torch.set_num_threads(flags.threads)
     clips = prepare.build(read_folder(flags.folder), flags.cache, flags.seed)
-    sets = loop.split(clips, {name for name in flags.hold_back.split(",") if name})
-    net = RidgeNet(flags.features, torch.Generator().manual_seed(flags.seed))
+    sets = loop.split(clips, {name for name in flags.hold_back.split(",") if name}, flags.everything)
+    net = RidgeNet(flags.features, LAYOUTS[flags.variant], torch.Generator().manual_seed(flags.seed))
     solve(net, Segments(flags.cache, sets.train, 102), flags.batches, flags.seed)
-    write_onnx(net.eval(), "quality", "1.0.0", flags.out)
+    write_onnx(net.eval(), flags.variant, "1.0.0", flags.out)
 
 
 if __name__ == "__main__":
