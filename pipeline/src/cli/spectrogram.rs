@@ -44,12 +44,17 @@ impl Spectrogram {
         let config = context.load(&context.options.request())?.config;
         let before = self.signal(&config.decode, &self.before)?;
         let after = self.signal(&config.decode, &self.after)?;
-        let canvas = draw(&before, &after);
-        canvas.save(&self.to)?;
+        // Both panels share their axes: only then can they be compared.
+        let seconds = before.seconds().max(after.seconds());
+        let spectra = [&before, &after].map(|signal| Spectra::of(signal, PANEL_WIDTH, seconds));
+        let top_hz = before.nyquist_hz().max(after.nyquist_hz());
+        draw(&spectra, top_hz, seconds).save(&self.to)?;
         let document = json!({
             "file": self.to.display().to_string(),
             "before_rate_hz": before.rate_hz,
             "after_rate_hz": after.rate_hz,
+            "before_bandwidth_hz": spectra[0].bandwidth_hz(),
+            "after_bandwidth_hz": spectra[1].bandwidth_hz(),
         });
         context.output.document("spectrogram", &document, || self.to.display().to_string())?;
         Ok(Exit::Success)
@@ -66,16 +71,12 @@ impl Spectrogram {
     }
 }
 
-fn draw(before: &Signal, after: &Signal) -> Canvas {
+fn draw(spectra: &[Spectra; 2], top_hz: f32, seconds: f32) -> Canvas {
     let width = MARGIN_LEFT + 2 * PANEL_WIDTH + 2 * GAP;
     let mut canvas = Canvas::new(width, MARGIN_TOP + PANEL_HEIGHT + MARGIN_BOTTOM);
-    // Both panels share their axes: only then can they be compared.
-    let top_hz = before.nyquist_hz().max(after.nyquist_hz());
-    let seconds = before.seconds().max(after.seconds());
-    for (index, (title, signal)) in [("BEFORE", before), ("AFTER", after)].into_iter().enumerate() {
+    for (index, (title, spectra)) in ["BEFORE", "AFTER"].into_iter().zip(spectra).enumerate() {
         let left = MARGIN_LEFT + index * (PANEL_WIDTH + GAP);
-        let spectra = Spectra::of(signal, PANEL_WIDTH, seconds);
-        panel(&mut canvas, left, &spectra, top_hz);
+        panel(&mut canvas, left, spectra, top_hz);
         canvas.text(left, MARGIN_TOP - 24, title);
         time_axis(&mut canvas, left, seconds);
     }
@@ -106,7 +107,8 @@ fn step_for(whole: f32) -> f32 {
 /// Multiples of `step` from 0 to `whole`.
 fn marks(whole: f32) -> impl Iterator<Item = f32> {
     let step = step_for(whole);
-    std::iter::successors(Some(0.0), move |mark| Some(mark + step)).take_while(move |mark| *mark <= whole * 1.001)
+    std::iter::successors(Some(0.0), move |mark| Some(mark + step))
+        .take_while(move |mark| *mark <= whole * 1.001)
 }
 
 #[expect(
@@ -159,7 +161,8 @@ mod tests {
     #[test]
     fn the_panels_share_their_axes() {
         let signal = |rate_hz: u32| Signal { samples: vec![0.5; rate_hz as usize], rate_hz };
-        let canvas = draw(&signal(8_000), &signal(48_000));
+        let spectra = [8_000, 48_000].map(|rate_hz| Spectra::of(&signal(rate_hz), PANEL_WIDTH, 1.0));
+        let canvas = draw(&spectra, 24_000.0, 1.0);
         // At 20 kHz the first file has nothing to say: the panel shows the background there.
         let row = MARGIN_TOP + PANEL_HEIGHT / 6;
         assert_eq!(canvas.get(MARGIN_LEFT + PANEL_WIDTH / 2, row), colour::of_level(f32::NEG_INFINITY));

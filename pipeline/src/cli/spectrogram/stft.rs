@@ -3,6 +3,11 @@
 use realfft::RealFftPlanner;
 use treble_core::PcmBlock;
 
+/// Level of a bin above which it holds sound, in dB under a full-scale sine: the noise of 16 bits lies 45 dB lower.
+const CONTENT_DB: f32 = -80.0;
+/// One column in this many must hold it: consonants are rare, and a click is no band.
+const CONTENT_COLUMNS: usize = 20;
+
 /// Length of the window, in seconds: a compromise between 47 Hz and 21 ms of blur.
 const WINDOW_SECONDS: f32 = 0.0213;
 
@@ -74,8 +79,30 @@ impl Spectrogram {
         Self { columns: (0..columns).map(column).collect(), hz_per_bin: rate / size as f32 }
     }
 
+    /// The highest frequency at which there is sound now and then, to about 50 Hz; 0 in silence.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bins are few, frequencies not negative"
+    )]
+    pub(super) fn bandwidth_hz(&self) -> u32 {
+        let heard: Vec<&Vec<f32>> = self.columns.iter().filter(|bins| !bins.is_empty()).collect();
+        let floor = 10_f32.powf(CONTENT_DB / 10.0);
+        let holds_sound = |bin: &usize| {
+            heard.iter().filter(|bins| bins[*bin] > floor).count() * CONTENT_COLUMNS > heard.len()
+        };
+        let bins = heard.first().map_or(0, |bins| bins.len());
+        let highest = (0..bins).rev().find(holds_sound);
+        highest.map_or(0, |bin| (bin as f32 * self.hz_per_bin).round() as u32)
+    }
+
     /// The highest level between two frequencies, in dB under a full-scale sine; −∞ where there is nothing.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "frequencies are not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "frequencies are not negative"
+    )]
     pub(super) fn level_db(&self, column: usize, low_hz: f32, high_hz: f32) -> f32 {
         let bins = &self.columns[column];
         let first = (low_hz / self.hz_per_bin).round() as usize;
@@ -136,6 +163,18 @@ mod tests {
         assert!(peak.abs() < 1.0, "{peak} dB");
         assert!(spectra.level_db(5, 3_000.0, 7_000.0) < -60.0);
         assert_eq!(spectra.level_db(5, 9_000.0, 9_100.0), f32::NEG_INFINITY);
+    }
+
+    #[test]
+    #[expect(clippy::cast_precision_loss, reason = "a second of samples")]
+    fn the_bandwidth_ends_at_the_highest_tone_and_a_click_is_none() {
+        let tone = |index: usize| (std::f32::consts::TAU * 3_000.0 * index as f32 / 16_000.0).sin() * 0.1;
+        let mut samples: Vec<f32> = (0..16_000).map(tone).collect();
+        samples[8_000] = 1.0;
+        let spectra = Spectrogram::of(&Signal { samples, rate_hz: 16_000 }, 100, 1.0);
+        assert!(spectra.bandwidth_hz().abs_diff(3_000) < 500, "{} Hz", spectra.bandwidth_hz());
+        let silence = Signal { samples: vec![0.0; 8_000], rate_hz: 8_000 };
+        assert_eq!(Spectrogram::of(&silence, 10, 2.0).bandwidth_hz(), 0);
     }
 
     #[test]
