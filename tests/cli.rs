@@ -4,6 +4,8 @@
 //! configuration, graphs · `files` the offline verbs on real audio · `circle` publish → run → fetch and the dead
 //! letters, on a real Kafka.
 
+#![expect(clippy::unwrap_used, reason = "a suite that cannot set its stage has failed")]
+
 #[path = "cli/circle.rs"]
 mod circle;
 #[path = "cli/files.rs"]
