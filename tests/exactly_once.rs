@@ -4,7 +4,6 @@
 use anyhow::{Context, Result, ensure};
 use std::thread;
 use std::time::Duration;
-use treble_pipeline::schema_registry::{Registration, RegistryAuth, SchemaRegistry};
 use treble_schemas::{AudioChunk, ChunkBody, Topics};
 use treble_test_support::broker::LocalStack;
 use treble_test_support::clips::{self, Clip};
@@ -34,12 +33,6 @@ fn timeouts() -> Vec<(&'static str, String)> {
     ]
     .map(|(key, value)| (key, value.to_owned()))
     .to_vec()
-}
-
-fn schema(stack: &LocalStack, prefix: &str) -> Result<u32> {
-    let registry = SchemaRegistry::new(stack.schema_registry_url(), &RegistryAuth::None, kafka::PATIENCE)?;
-    let stages = ["decode", "upscale", "encode"];
-    Ok(registry.contract_ids(&Topics::new(prefix)?, &stages, Registration::Register)?.audio_chunk)
 }
 
 /// Clips that play for a while, in every format.
@@ -123,6 +116,7 @@ fn kill_all_over(workers: &mut [Worker], kills: u32, schedule: &mut Schedule) ->
 struct Trial {
     stack: &'static LocalStack,
     prefix: &'static str,
+    settings: Vec<(&'static str, String)>,
     publisher: Publisher,
     good: Vec<Clip>,
     bad: Vec<Clip>,
@@ -145,7 +139,7 @@ impl Trial {
         more: &[(&'static str, String)],
     ) -> Result<Self> {
         kafka::create_topics(stack, prefix)?;
-        let publisher = Publisher::new(stack, prefix, schema(stack, prefix)?)?;
+        let publisher = Publisher::new(stack, prefix)?;
         let mut settings = timeouts();
         settings.extend(more.iter().cloned());
         let mut workers = Vec::new();
@@ -154,7 +148,7 @@ impl Trial {
         }
         workers.iter_mut().try_for_each(Worker::start)?;
         workers.iter_mut().try_for_each(|worker| worker.await_ready(kafka::PATIENCE))?;
-        Ok(Self { stack, prefix, publisher, good: good_clips()?, bad: bad_clips(), workers })
+        Ok(Self { stack, prefix, settings, publisher, good: good_clips()?, bad: bad_clips(), workers })
     }
 
     /// Publishes everything while `torment` runs; what it returns.
@@ -175,7 +169,9 @@ impl Trial {
         let streams = verdict::delivered(self.stack, self.prefix, count)?;
         self.workers.iter_mut().try_for_each(Worker::terminate)?;
         ensure!(streams.len() == count, "{} streams came out of {count}", streams.len());
-        let config = configuration::config(&configuration::settings(self.stack, self.prefix))?;
+        let config = configuration::config(
+            &[configuration::settings(self.stack, self.prefix), self.settings].concat(),
+        )?;
         let identical = verdict::identical(&config, &self.good, &streams)?;
         judge_bad(self.stack, self.prefix, &self.bad, &streams)?;
         let letters = self.bad.len();
@@ -222,8 +218,11 @@ fn three_stage_processes_survive_kills_with_every_stream_whole_single_and_identi
 }
 
 #[test]
-fn a_fused_process_survives_kills_with_every_stream_whole_single_and_identical() -> Result<()> {
-    survive("fusedkill", &[("decode,upscale,encode", "f1")], &[("topology", "fused".to_owned())], 5)
+fn a_fused_process_with_the_model_survives_kills_with_every_stream_whole_single_and_identical() -> Result<()>
+{
+    let mut settings = configuration::with_model()?;
+    settings.push(("topology", "fused".to_owned()));
+    survive("fusedkill", &[("decode,upscale,encode", "f1")], &settings, 5)
 }
 
 #[test]

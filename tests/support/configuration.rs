@@ -3,7 +3,9 @@
 use crate::broker::LocalStack;
 use anyhow::{Result, anyhow};
 use std::net::TcpListener;
+use std::path::Path;
 use treble_pipeline::config::{self, Config, Request, Surroundings};
+use treble_pipeline::runtime::model::find_library;
 
 /// Partitions of every audio topic in tests.
 pub const PARTITIONS: u32 = 4;
@@ -34,4 +36,18 @@ pub fn config(settings: &[(&'static str, String)]) -> Result<Config> {
 /// A port that was free a moment ago.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The settings that make the stage upscale use the model that the repository ships. `make setup` installs the library.
+pub fn with_model() -> Result<Vec<(&'static str, String)>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let library = find_library(std::slice::from_ref(&root))
+        .ok_or_else(|| anyhow!("no ONNX Runtime under {}: run `make setup`", root.display()))?;
+    let model = root.join("stages/upscale/model/treble.onnx");
+    Ok(vec![
+        ("upscale.mode", "ai".to_owned()),
+        ("upscale.model", model.display().to_string()),
+        ("engine.library", library.display().to_string()),
+        ("engine.device", "cpu".to_owned()),
+    ])
 }

@@ -14,12 +14,15 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 use std::num::NonZeroU32;
 use std::time::Duration;
+use treble_pipeline::schema_registry::{Registration, RegistryAuth, SchemaRegistry};
 use treble_schemas::frame::{self, Format};
 use treble_schemas::topic::{Partitions, partition_of};
 use treble_schemas::{AudioChunk, AudioFormat, ChunkBody, Segment, StreamId, Topics, Totals};
 
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+
+const STAGES: [&str; 3] = ["decode", "upscale", "encode"];
 
 fn client(stack: &LocalStack) -> ClientConfig {
     let mut config = ClientConfig::new();
@@ -32,7 +35,7 @@ fn client(stack: &LocalStack) -> ClientConfig {
 /// Creates every topic of the pipeline under `prefix`.
 pub fn create_topics(stack: &LocalStack, prefix: &str) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = client(stack).create()?;
-    let specs = Topics::new(prefix)?.specs(&["decode", "upscale", "encode"]);
+    let specs = Topics::new(prefix)?.specs(&STAGES);
     let topics: Vec<NewTopic<'_>> = specs
         .iter()
         .map(|spec| {
@@ -51,6 +54,13 @@ pub fn create_topics(stack: &LocalStack, prefix: &str) -> Result<()> {
     Ok(())
 }
 
+/// The schema id that chunks under `prefix` are framed with.
+pub fn chunk_schema(stack: &LocalStack, prefix: &str) -> Result<u32> {
+    let registry = SchemaRegistry::new(stack.schema_registry_url(), &RegistryAuth::None, PATIENCE)?;
+    let ids = registry.contract_ids(&Topics::new(prefix)?, &STAGES, Registration::Register)?;
+    Ok(ids.audio_chunk)
+}
+
 /// A producer that follows the documented contract.
 pub struct Publisher {
     producer: BaseProducer,
@@ -65,8 +75,9 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    /// Publishes to `{prefix}.audio.in`, framing chunks with `schema`.
-    pub fn new(stack: &LocalStack, prefix: &str, schema: u32) -> Result<Self> {
+    /// Publishes to `{prefix}.audio.in`.
+    pub fn new(stack: &LocalStack, prefix: &str) -> Result<Self> {
+        let schema = chunk_schema(stack, prefix)?;
         let producer = client(stack).set("enable.idempotence", "true").set("linger.ms", "1").create()?;
         Ok(Self { producer, topic: Topics::new(prefix)?.audio_in(), schema })
     }

@@ -46,7 +46,12 @@ impl Delivered {
             }
             ChunkBody::End(totals) => {
                 self.ended = true;
-                ensure!(totals.samples == self.frames, "{id}: END says {} frames, {} came", totals.samples, self.frames);
+                ensure!(
+                    totals.samples == self.frames,
+                    "{id}: END says {} frames, {} came",
+                    totals.samples,
+                    self.frames
+                );
                 ensure!(totals.bytes == self.bytes.len() as u64, "{id}: END's byte count");
             }
             ChunkBody::Abort(reason) => self.aborted = Some(reason.clone()),

@@ -87,7 +87,7 @@ impl From<RunError> for Failure {
                 .mend("stop the other process, or choose another port with --listen 127.0.0.1:0"),
             RunError::Model(error) => error.into(),
             RunError::Registry(error) => error.into(),
-            RunError::Topology(_) | RunError::Prefix(_) => Self::new(Exit::Config, what),
+            RunError::Stage(_) | RunError::Topology(_) | RunError::Prefix(_) => Self::new(Exit::Config, what),
             RunError::Secret(error) => error.into(),
             RunError::Metrics(_) | RunError::Panicked { .. } => Self::new(Exit::Software, what),
             RunError::Port(_) | RunError::Worker { .. } => {

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use treble_core::Assets;
+use treble_core::{Assets, ConfigError};
 use treble_schemas::Topics;
 use treble_schemas::topic::PrefixError;
 
@@ -44,6 +44,9 @@ pub enum RunError {
     /// The model or its library is not usable.
     #[error(transparent)]
     Model(#[from] ModelSetupError),
+    /// A stage and the model do not fit.
+    #[error(transparent)]
+    Stage(#[from] ConfigError),
     /// The registry is not usable.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -112,6 +115,9 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     let listener = http::bind(config.admin.listen)?;
     let segments = topology::segments(&config.stages, config.topology, &config.prefix)?;
     let assets = assets(config, &metrics)?;
+    for entry in segments.iter().flat_map(|segment| &segment.stages) {
+        (entry.build)(&stage_configs(config), &assets)?;
+    }
     let ids = contract_ids(config)?;
     let parts = Parts { config, clock, metrics: metrics.clone(), assets, ids, shutdown: shutdown.clone() };
     let mut workers = Vec::new();

@@ -48,12 +48,14 @@ pub fn open(config: &Config) -> Result<Option<OrtEngine>, ModelSetupError> {
     Ok(Some(OrtEngine::open(&model, &engine)?))
 }
 
-/// The folders that an installation may start at: where the process runs, and those above the executable.
+/// The folders that an installation may start at: where the process runs and those above it, then those above the
+/// executable.
 fn roots() -> Vec<PathBuf> {
     let current = std::env::current_dir().ok();
     let executable = std::env::current_exe().ok();
-    let above = executable.iter().flat_map(|path| path.ancestors().skip(1).map(Path::to_path_buf));
-    current.iter().cloned().chain(above).collect()
+    let above = executable.iter().flat_map(|path| path.ancestors().skip(1));
+    let here = current.iter().flat_map(|path| path.ancestors());
+    here.chain(above).map(Path::to_path_buf).collect()
 }
 
 /// The first `libonnxruntime.so*` (or `.dylib`) under one of `roots`.
@@ -79,6 +81,6 @@ fn shipped_model(roots: &[PathBuf]) -> PathBuf {
 }
 
 fn shown(roots: &[PathBuf]) -> String {
-    let shown = roots.iter().map(|root| root.join(LIBRARY_FOLDER).display().to_string());
-    shown.collect::<Vec<_>>().join(", ")
+    let shown = roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(", ");
+    format!("{LIBRARY_FOLDER} below any of {shown}")
 }

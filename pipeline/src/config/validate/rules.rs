@@ -8,6 +8,7 @@ use crate::stages::{STAGES, StageConfigs};
 use crate::topology::{self, Topology};
 use std::ops::RangeInclusive;
 use treble_core::Assets;
+use treble_upscale::{Mode, UpscaleConfig};
 use treble_schemas::Topics;
 
 /// What was found so far.
@@ -88,7 +89,8 @@ fn stages(config: &Config, findings: &mut Findings<'_>) {
     }
     let configs = StageConfigs {
         decode: config.decode.clone(),
-        upscale: config.upscale.clone(),
+        // The model is a file: whether it fits is found when it is opened, at start.
+        upscale: UpscaleConfig { mode: Mode::Baseline, ..config.upscale.clone() },
         encode: config.encode.clone(),
     };
     for entry in STAGES {
