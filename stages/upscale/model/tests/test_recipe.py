@@ -9,7 +9,7 @@ import torch
 
 from envelope import excitation, features, spectrum, synthesis
 from envelope.runner import load_onnx, upscale
-from train import augment, polish, prepare, targets
+from train import augment, polish, prepare, ridge, targets
 from train.__main__ import main
 from train.manifest import read_folder
 from train.network import EnvelopeNet
@@ -81,6 +81,19 @@ def test_the_live_variant_sees_no_later_frame(folder: Path, cache: Path, tmp_pat
     before, after = predictor(windows)[0], predictor(changed)[0]
     np.testing.assert_allclose(before[:, :, :-1], after[:, :, :-1], atol=1e-6)
     assert np.abs(before[:, :, -1] - after[:, :, -1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("variant", ["quality", "live"])
+def test_the_ridge_baseline_is_a_model_like_any_other(folder: Path, cache: Path, tmp_path: Path, variant: str):
+    path = tmp_path / "ridge.onnx"
+    flags = ["--features", "8", "--batches", "1", "--threads", "1", "--no-variants", "--variant", variant]
+    ridge.main([str(folder), "--cache", str(cache), "--out", str(path), *flags])
+    predictor, layout = load_onnx(path)
+    signal, _ = soundfile.read(folder / "speech_one" / "0.wav", dtype="float32")
+    output = upscale(low_rate_copy(signal, 16_000), 170, predictor, layout)
+    power = (np.abs(spectrum.stft(output)) ** 2)[4:-4].mean(axis=0)
+    truth = (np.abs(spectrum.stft(signal)) ** 2)[4:-4].mean(axis=0)
+    assert abs(np.log10(power[190:480].mean() / truth[190:480].mean())) < 0.5
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
