@@ -22,11 +22,15 @@ pub struct StageConfigs {
 
 /// All stages, in data-flow order.
 pub const STAGES: &[StageEntry] = &[
-    StageEntry::of::<DecodeStage>("audio.pcm", |configs, assets| erase(DecodeStage::new(&configs.decode, assets)?)),
+    StageEntry::of::<DecodeStage>("audio.pcm", |configs, assets| {
+        erase(DecodeStage::new(&configs.decode, assets)?)
+    }),
     StageEntry::of::<UpscaleStage>("audio.hires", |configs, assets| {
         erase(UpscaleStage::new(&configs.upscale, assets)?)
     }),
-    StageEntry::of::<EncodeStage>("audio.out", |configs, assets| erase(EncodeStage::new(&configs.encode, assets)?)),
+    StageEntry::of::<EncodeStage>("audio.out", |configs, assets| {
+        erase(EncodeStage::new(&configs.encode, assets)?)
+    }),
 ];
 
 /// The topic, after the prefix, that the first stage reads.

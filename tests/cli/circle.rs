@@ -27,7 +27,8 @@ impl Running {
 
     /// Asks it to drain; its exit code.
     fn drain(mut self) -> Option<i32> {
-        let kill = std::process::Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        let kill =
+            std::process::Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
         assert!(kill.success());
         self.0.wait().unwrap().code()
     }
@@ -49,8 +50,14 @@ fn topics_are_planned_created_once_and_checked() {
         ended.documents().iter().map(|topic| topic["outcome"].as_str().unwrap().to_owned()).collect()
     };
     place.treble(["topics", "check"]).code(1).says(&["9 of 9 topics", "treble topics create"]);
-    place.treble(["publish", "song.wav"]).code(69).says(&["cli-topics.audio.in does not exist", "treble topics create"]);
-    place.treble(["run", "--listen", "127.0.0.1:0"]).code(69).says(&["topics are missing", "treble topics create"]);
+    place
+        .treble(["publish", "song.wav"])
+        .code(69)
+        .says(&["cli-topics.audio.in does not exist", "treble topics create"]);
+    place
+        .treble(["run", "--listen", "127.0.0.1:0"])
+        .code(69)
+        .says(&["topics are missing", "treble topics create"]);
     let planned = place.treble(["topics", "create", "--dry-run"].iter().chain(&json)).code(0);
     assert_eq!(outcomes(planned), vec!["planned"; 9]);
     assert_eq!(outcomes(place.treble(["topics", "create"].iter().chain(&json)).code(0)), vec!["created"; 9]);
@@ -86,14 +93,23 @@ fn what_is_published_is_fetched_as_the_offline_verb_writes_it_and_the_rest_is_a_
     assert_eq!(names, ["song", "letter"]);
 
     let follow = ["--follow", "--timeout", "120"];
-    let fetched = place.treble(["fetch", "song", "-o", "song.flac", "--output", "json"].iter().chain(&follow)).code(0);
+    let fetched =
+        place.treble(["fetch", "song", "-o", "song.flac", "--output", "json"].iter().chain(&follow)).code(0);
     let report = &fetched.documents()[0];
-    assert_eq!((&report["media_type"], &report["audio_seconds"]), (&"audio/flac".into(), &2.0.into()), "{report}");
+    assert_eq!(
+        (&report["media_type"], &report["audio_seconds"]),
+        (&"audio/flac".into(), &2.0.into()),
+        "{report}"
+    );
     place.treble(["upscale", "song.wav", "-o", "offline.flac"]).code(0);
     let read = |name: &str| std::fs::read(place.path(name)).unwrap();
     assert!(read("song.flac") == read("offline.flac"), "the pipeline and the offline verb differ");
 
-    place.treble(["fetch", "letter"].iter().chain(&follow)).code(65).says(&["was aborted", "not_audio", "decode"]);
+    place.treble(["fetch", "letter"].iter().chain(&follow)).code(65).says(&[
+        "was aborted",
+        "not_audio",
+        "decode",
+    ]);
     dead_letters(&place);
     assert_eq!(running.drain(), Some(0));
 }
@@ -102,7 +118,10 @@ fn dead_letters(place: &Place) {
     let listed = place.treble(["dlq", "list", "--output", "json"]).code(0).documents();
     assert_eq!(listed.len(), 1, "{listed:?}");
     let letter = &listed[0];
-    assert_eq!((&letter["key"], &letter["code"], &letter["stage"]), (&"letter".into(), &"not_audio".into(), &"decode".into()));
+    assert_eq!(
+        (&letter["key"], &letter["code"], &letter["stage"]),
+        (&"letter".into(), &"not_audio".into(), &"decode".into())
+    );
     let offset = letter["offset"].to_string();
     let shown = place.treble(["dlq", "show", &offset]).code(0).out;
     assert!(shown.contains("cli-circle.audio.in") && shown.contains("traceparent"), "{shown}");

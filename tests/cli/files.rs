@@ -17,7 +17,11 @@ fn upscale_writes_a_file_of_the_codec_that_its_name_says() {
     for (name, head) in [("song.flac", &b"fLaC"[..]), ("out.wav", b"RIFF"), ("song.opus", b"OggS")] {
         let ended = place.treble(["upscale", "song.wav", "-o", name, "--output", "json"]).code(0);
         let summary = &ended.documents()[0];
-        assert_eq!((&summary["kind"], &summary["rate_hz"]), (&"upscaled".into(), &48_000.into()), "{summary}");
+        assert_eq!(
+            (&summary["kind"], &summary["rate_hz"]),
+            (&"upscaled".into(), &48_000.into()),
+            "{summary}"
+        );
         let seconds = summary["audio_seconds"].as_f64().unwrap();
         assert!((seconds - 2.0).abs() < 0.001, "{seconds} s");
         assert!(summary["speed"].as_f64().unwrap() > 0.0);
@@ -53,7 +57,10 @@ fn progress_is_for_people_or_for_programs() {
     let upscale = ["upscale", "song.wav", "-o", "song.flac", "--progress"];
     let plain = place.treble(upscale.iter().chain(&["plain"])).code(0).err;
     let last = plain.lines().last().unwrap();
-    assert!(last.ends_with("progress=end") && last.contains("speed=") && last.contains("part=1.000"), "{plain}");
+    assert!(
+        last.ends_with("progress=end") && last.contains("speed=") && last.contains("part=1.000"),
+        "{plain}"
+    );
     let json = place.treble(upscale.iter().chain(&["json"])).code(0).err;
     let last: serde_json::Value =
         serde_json::from_str(json.lines().rfind(|line| line.starts_with('{')).unwrap()).unwrap();
@@ -66,7 +73,8 @@ fn progress_is_for_people_or_for_programs() {
 fn a_spectrogram_is_a_picture_of_both_files() {
     let place = place_with_song();
     place.treble(["upscale", "song.wav", "-o", "song.flac"]).code(0);
-    let ended = place.treble(["spectrogram", "song.wav", "song.flac", "-o", "song.png", "--output", "json"]).code(0);
+    let ended =
+        place.treble(["spectrogram", "song.wav", "song.flac", "-o", "song.png", "--output", "json"]).code(0);
     let document = &ended.documents()[0];
     assert_eq!((&document["before_rate_hz"], &document["after_rate_hz"]), (&22_050.into(), &48_000.into()));
     let picture = std::fs::read(place.path("song.png")).unwrap();

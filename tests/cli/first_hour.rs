@@ -31,7 +31,8 @@ fn no_kafka() {
 fn doctor_names_everything_that_is_missing_at_once() {
     let (kafka, registry) = (nobody(), format!("http://{}", nobody()));
     let place = Place::new().with("TREBLE_BOOTSTRAP_SERVERS", &kafka);
-    let arguments = ["doctor", "--output", "json", "--registry-url", &registry, "--set", "admin.listen=127.0.0.1:0"];
+    let arguments =
+        ["doctor", "--output", "json", "--registry-url", &registry, "--set", "admin.listen=127.0.0.1:0"];
     let ended = place.treble(arguments).code(69);
     let faults: Vec<_> = ended.documents().into_iter().filter(|check| check["verdict"] == "fault").collect();
     let subjects: Vec<_> = faults.iter().map(|check| check["subject"].as_str().unwrap()).collect();
@@ -48,7 +49,11 @@ fn no_onnx_library() {
     place.write("model.onnx", "a model");
     let arguments = ["upscale", "song.wav", "-o", "song.flac", "--mode", "ai"];
     let model = ["--set", "upscale.model=model.onnx", "--set", "engine.library=absent.so"];
-    place.treble(arguments.iter().chain(&model)).code(69).says(&["absent.so", "make setup", "upscale.mode=baseline"]);
+    place.treble(arguments.iter().chain(&model)).code(69).says(&[
+        "absent.so",
+        "make setup",
+        "upscale.mode=baseline",
+    ]);
     assert!(!place.path("song.flac").exists());
 }
 
@@ -73,7 +78,8 @@ fn wrong_file() {
     place.treble(["upscale", "letter.txt", "-o", "x.flac"]).code(65).says(&["not audio", "WAV, FLAC, MP3"]);
     place.treble(["upscale", "letter.txt", "-o", "absent/x.flac"]).code(73).says(&["cannot create", "-o"]);
     place.treble(["upscale", "letter.txt", "-o", "letter.txt"]).code(2).says(&["replace the input"]);
-    let left: Vec<_> = std::fs::read_dir(place.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(place.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["letter.txt"], "nothing half-done stays behind");
 }
 
@@ -116,7 +122,10 @@ fn failures_are_documents_for_programs() {
     let place = Place::new();
     let ended = place.treble(["upscale", "absent.mp3", "-o", "x.flac", "--output", "json"]).code(66);
     let failure: serde_json::Value = serde_json::from_str(ended.err.trim()).unwrap();
-    assert_eq!((&failure["kind"], &failure["version"], &failure["code"]), (&"error".into(), &1.into(), &66.into()));
+    assert_eq!(
+        (&failure["kind"], &failure["version"], &failure["code"]),
+        (&"error".into(), &1.into(), &66.into())
+    );
     assert!(failure["what"].as_str().unwrap().contains("absent.mp3"));
     assert!(ended.out.is_empty());
 }

@@ -8,7 +8,9 @@ use std::path::Path;
 fn help_has_examples_verbs_and_exit_codes() {
     let place = Place::new();
     let help = place.treble(["--help"]).code(0).out;
-    for word in ["Examples:", "publish", "dlq", "Exit codes:", "  69  Kafka", "  78  wrong configuration", "130"] {
+    for word in
+        ["Examples:", "publish", "dlq", "Exit codes:", "  69  Kafka", "  78  wrong configuration", "130"]
+    {
         assert!(help.contains(word), "{word:?} is not in {help}");
     }
     assert!(place.treble(["-h"]).code(0).out.lines().count() < help.lines().count());
@@ -53,7 +55,10 @@ fn every_value_names_its_source_and_secrets_are_masked() {
     let json = place.treble(["config", "show", "--output", "json"].iter().chain(&secret)).code(0);
     let settings = json.documents()[0]["settings"].as_array().unwrap().clone();
     let of = |key: &str| settings.iter().find(|setting| setting["key"] == key).unwrap().clone();
-    assert_eq!((&of("commit.interval_ms")["value"], &of("commit.interval_ms")["origin"]), (&70.into(), &"environment".into()));
+    assert_eq!(
+        (&of("commit.interval_ms")["value"], &of("commit.interval_ms")["origin"]),
+        (&70.into(), &"environment".into())
+    );
     for said in [shown, json.out, json.err] {
         assert!(!said.contains("hunter2"), "{said}");
     }
@@ -98,7 +103,8 @@ fn the_graph_is_drawn_in_three_languages() {
 #[test]
 fn a_reader_that_leaves_early_is_no_failure() {
     let place = Place::new();
-    let mut child = place.command(["config", "reference"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child =
+        place.command(["config", "reference"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
 }

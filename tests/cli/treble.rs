@@ -52,7 +52,8 @@ impl Ended {
     /// Standard output as JSON documents, one a line; asserts that each says its version and kind.
     pub(crate) fn documents(&self) -> Vec<Value> {
         let parse = |line: &str| -> Value {
-            let document: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            let document: Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             assert_eq!(document["version"], 1, "{line}");
             assert!(document["kind"].is_string(), "{line}");
             document

@@ -48,7 +48,8 @@ fn router(metrics: Metrics, readiness: Readiness) -> Router {
 fn ready(segments: &[(String, bool)]) -> Response {
     let all = segments.iter().all(|(_, ready)| *ready);
     let code = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let line = |(name, ready): &(String, bool)| format!("{name} {}\n", if *ready { "ready" } else { "restoring" });
+    let line =
+        |(name, ready): &(String, bool)| format!("{name} {}\n", if *ready { "ready" } else { "restoring" });
     (code, segments.iter().map(line).collect::<String>()).into_response()
 }
 

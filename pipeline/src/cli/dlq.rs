@@ -93,7 +93,8 @@ impl List {
     }
 
     fn wants(&self, (_, said): &Letter) -> bool {
-        let fits = |wanted: &Option<String>, actual: &str| wanted.as_ref().is_none_or(|wanted| wanted == actual);
+        let fits =
+            |wanted: &Option<String>, actual: &str| wanted.as_ref().is_none_or(|wanted| wanted == actual);
         match said {
             Ok(letter) => fits(&self.stage, &letter.stage) && fits(&self.code, &letter.code),
             Err(_) => self.stage.is_none() && self.code.is_none(),
@@ -127,7 +128,8 @@ impl Replay {
                 wanted.push(letter);
             }
         })?;
-        let missing = self.offsets.iter().find(|&&offset| wanted.iter().all(|(record, _)| record.offset != offset));
+        let missing =
+            self.offsets.iter().find(|&&offset| wanted.iter().all(|(record, _)| record.offset != offset));
         if let Some(offset) = missing {
             return Err(absent(*offset));
         }
@@ -135,7 +137,8 @@ impl Replay {
         let publisher = if self.yes { Some(Publisher::connect(&config.kafka, clock)?) } else { None };
         for (record, said) in &wanted {
             let letter = said.as_ref().map_err(|error| {
-                Failure::new(Exit::Data, format!("offset {} cannot be replayed", record.offset)).because(error)
+                Failure::new(Exit::Data, format!("offset {} cannot be replayed", record.offset))
+                    .because(error)
             })?;
             if let Some(publisher) = &publisher {
                 publisher.publish(&original(record, letter))?;
@@ -242,7 +245,9 @@ fn harmless(text: &str) -> String {
 fn line((record, said): &Letter) -> String {
     let (offset, key) = (record.offset, key(record));
     harmless(&match said {
-        Ok(letter) => format!("{offset:>8}  {:<8} {:<18} {key}: {}", letter.stage, letter.code, letter.message),
+        Ok(letter) => {
+            format!("{offset:>8}  {:<8} {:<18} {key}: {}", letter.stage, letter.code, letter.message)
+        }
         Err(error) => format!("{offset:>8}  {key}: {error}"),
     })
 }
@@ -251,10 +256,16 @@ fn page(letter: &Letter) -> String {
     let (record, said) = letter;
     let mut page = vec![line(letter).trim_start().to_owned()];
     if let Ok(letter) = said {
-        page.push(format!("source   {} partition {} offset {}", letter.topic, letter.partition, letter.offset));
+        page.push(format!(
+            "source   {} partition {} offset {}",
+            letter.topic, letter.partition, letter.offset
+        ));
         page.push(format!("attempt  {}, by Treble {}", letter.attempt, letter.treble_version));
     }
-    page.push(format!("value    {} bytes; --raw prints them", record.value.as_ref().map_or(0, bytes::Bytes::len)));
+    page.push(format!(
+        "value    {} bytes; --raw prints them",
+        record.value.as_ref().map_or(0, bytes::Bytes::len)
+    ));
     for header in &record.headers {
         let value = header.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
         page.push(format!("header   {}: {value}", header.name));
@@ -265,8 +276,8 @@ fn page(letter: &Letter) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use crate::ports::Header;
+    use bytes::Bytes;
 
     fn letter() -> Letter {
         let said = DeadLetter {

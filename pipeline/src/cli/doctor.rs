@@ -74,7 +74,8 @@ impl Doctor {
         findings.push(schemas(&loaded.config));
         findings.push(engine(&loaded.config));
         findings.push(port(&loaded.config));
-        let worst = findings.iter().find(|finding| finding.verdict == Verdict::Bad).map(|finding| finding.exit);
+        let worst =
+            findings.iter().find(|finding| finding.verdict == Verdict::Bad).map(|finding| finding.exit);
         for finding in &findings {
             print(context, finding)?;
         }
@@ -141,7 +142,11 @@ fn engine(config: &Config) -> Finding {
             let detail = format!("{} {} on {} ({})", info.name, info.version, info.device, info.sha256);
             match engine.fallback() {
                 None => Finding::good("model", detail),
-                Some(reason) => Finding::odd("model", format!("{detail}: {reason}"), "set engine.device = \"cpu\", or mend the driver"),
+                Some(reason) => Finding::odd(
+                    "model",
+                    format!("{detail}: {reason}"),
+                    "set engine.device = \"cpu\", or mend the driver",
+                ),
             }
         }
         Err(error) => Finding::bad("model", error.into()),

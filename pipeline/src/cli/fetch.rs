@@ -39,7 +39,8 @@ const SILENCE: Duration = Duration::from_secs(15);
 impl Fetch {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let config = context.load(&context.options.request())?.config;
-        let stream = StreamId::new(&self.stream).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+        let stream =
+            StreamId::new(&self.stream).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
         let topic = registry::topics(&config).audio_out();
         let clock = SystemClock::new();
         let mut reader = Reader {

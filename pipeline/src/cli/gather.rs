@@ -104,7 +104,8 @@ pub(super) fn chunk_of(record: &InRecord) -> Result<AudioChunk, Failure> {
 }
 
 fn damaged(what: &str) -> Failure {
-    Failure::new(Exit::Data, what).mend("nobody but Treble may write to its output topic; please report it otherwise")
+    Failure::new(Exit::Data, what)
+        .mend("nobody but Treble may write to its output topic; please report it otherwise")
 }
 
 #[cfg(test)]
@@ -154,7 +155,8 @@ mod tests {
 
     #[test]
     fn an_abort_says_why() {
-        let reason = AbortReason { code: "not_audio".into(), message: "no reader".into(), stage: "decode".into() };
+        let reason =
+            AbortReason { code: "not_audio".into(), message: "no reader".into(), stage: "decode".into() };
         let failure = Gathered::default().take(chunk(0, ChunkBody::Abort(reason))).unwrap_err();
         assert_eq!(failure.exit, Exit::Data);
         assert!(failure.to_string().contains("no reader (not_audio, stage decode)"), "{failure}");

@@ -24,8 +24,9 @@ pub(super) fn decode(
     let mut out = Outbox::default();
     let refused = |error| of_stage(&error, format!("cannot decode {}", input.name()));
     loop {
-        let data = next(&mut *reader)
-            .map_err(|error| Failure::new(Exit::Io, format!("cannot read {}", input.name())).because(error))?;
+        let data = next(&mut *reader).map_err(|error| {
+            Failure::new(Exit::Io, format!("cannot read {}", input.name())).because(error)
+        })?;
         let ended = data.is_empty();
         if ended {
             stage.finish(&mut out).map_err(refused)?;

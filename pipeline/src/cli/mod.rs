@@ -86,7 +86,8 @@ pub fn command() -> clap::Command {
 
 /// Reads `arguments` and does what they ask.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let parsed = command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed =
+        command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => cli.run(),
         Err(error) => {

@@ -2,8 +2,8 @@
 
 use super::output::{Format, Output};
 use super::progress::ProgressMode;
-use crate::config::{self, Loaded, Request, Surroundings};
 use crate::cli::failure::Failure;
+use crate::config::{self, Loaded, Request, Surroundings};
 use clap::Args;
 use std::path::PathBuf;
 

@@ -52,7 +52,8 @@ impl Step {
     }
 
     fn fields(&self) -> Vec<(&'static str, String)> {
-        let optional = |name, value: Option<f64>, digits: usize| value.map(|value| (name, format!("{value:.digits$}")));
+        let optional =
+            |name, value: Option<f64>, digits: usize| value.map(|value| (name, format!("{value:.digits$}")));
         let mut fields = vec![("elapsed_seconds", format!("{:.1}", self.elapsed.as_secs_f64()))];
         fields.push(("bytes", self.bytes.to_string()));
         fields.push(("audio_seconds", format!("{:.1}", self.audio_seconds)));
@@ -126,7 +127,11 @@ impl Progress {
         let speed = step.speed().map_or_else(String::new, |speed| format!("{speed:.1}× real time"));
         let left = step.seconds_left().map_or_else(String::new, |left| format!("  {left:.0} s left"));
         self.bar.set_message(format!("{}  {speed}{left}", self.title));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=BAR_LENGTH")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to 0..=BAR_LENGTH"
+        )]
         let position = (step.part.unwrap_or(0.0).clamp(0.0, 1.0) * BAR_LENGTH as f64) as u64;
         self.bar.set_position(position);
     }

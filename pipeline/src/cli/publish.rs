@@ -77,8 +77,9 @@ impl Publish {
         let start = stream.chunker.start(media_type, self.live, sender.clock.unix_us());
         sender.send(&stream, &start)?;
         loop {
-            let data = next_piece(&mut *reader, pace.chunk_bytes, self.live)
-                .map_err(|error| Failure::new(Exit::Io, format!("cannot read {}", input.name())).because(error))?;
+            let data = next_piece(&mut *reader, pace.chunk_bytes, self.live).map_err(|error| {
+                Failure::new(Exit::Io, format!("cannot read {}", input.name())).because(error)
+            })?;
             if data.is_empty() {
                 break;
             }
@@ -227,7 +228,8 @@ fn name_streams(inputs: &[Input], wish: Option<&str>) -> Result<Vec<StreamId>, F
     let mut taken = BTreeSet::new();
     let name = |input: &Input| {
         let name = wish.map(str::to_owned).or_else(|| input.stem());
-        let name = name.ok_or_else(|| usage("standard input has no name".to_owned()).mend("add --stream-id NAME"))?;
+        let name =
+            name.ok_or_else(|| usage("standard input has no name".to_owned()).mend("add --stream-id NAME"))?;
         let id = StreamId::new(&name).map_err(|error| usage(format!("stream id {name:?}: {error}")))?;
         if taken.insert(id.clone()) {
             return Ok(id);

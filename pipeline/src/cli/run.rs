@@ -12,7 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs stages until it is told to stop
 #[derive(Debug, Args)]
-#[command(after_help = "The first Ctrl-C (or SIGTERM) finishes what was read and commits it; the second aborts.")]
+#[command(
+    after_help = "The first Ctrl-C (or SIGTERM) finishes what was read and commits it; the second aborts."
+)]
 pub(super) struct Run {
     /// The stages to run, separated by commas: any of decode, upscale, encode
     #[arg(long, value_name = "LIST")]

@@ -80,7 +80,9 @@ fn report(context: &Context, plan: &TopicPlan, outcome: &str, detail: &str) -> R
     });
     context.output.document("topic", &document, || {
         let TopicPlan { name, partitions, replication, .. } = plan;
-        format!("{outcome:<8} {name:<28} {partitions} partitions, {replication} copies  {detail}").trim_end().to_owned()
+        format!("{outcome:<8} {name:<28} {partitions} partitions, {replication} copies  {detail}")
+            .trim_end()
+            .to_owned()
     })
 }
 

@@ -44,8 +44,7 @@ impl Upscale {
             last = step(at, length, clock.now());
             progress.update(&last);
         };
-        let report =
-            offline::upscale(&config, input.media_type(), &mut reader, partial.writer(), &mut show)?;
+        let report = offline::upscale(&config, input.media_type(), &mut reader, partial.writer(), &mut show)?;
         progress.finish(&last);
         partial.keep(&self.to)?;
         self.tell(context, &report, clock.now())

@@ -11,10 +11,8 @@ pub const ENVIRONMENT_PREFIX: &str = "TREBLE_";
 pub(super) const PROPERTIES: &str = "kafka.properties.";
 
 /// Shorter names for the two variables that every environment sets.
-const ALIASES: [(&str, &str); 2] = [
-    ("TREBLE_BOOTSTRAP_SERVERS", "kafka.bootstrap_servers"),
-    ("TREBLE_SCHEMA_REGISTRY_URL", "registry.url"),
-];
+const ALIASES: [(&str, &str); 2] =
+    [("TREBLE_BOOTSTRAP_SERVERS", "kafka.bootstrap_servers"), ("TREBLE_SCHEMA_REGISTRY_URL", "registry.url")];
 
 /// Keys whose empty text means "not used".
 const OPTIONAL: [&str; 7] = [

@@ -92,8 +92,7 @@ pub(super) struct Gathered {
 
 /// Lays the sources over each other, the most general first.
 pub(super) fn gather(request: &Request, surroundings: &Surroundings) -> Gathered {
-    let mut gathered =
-        Gathered { settings: Settings::defaults(), faults: Vec::new(), warnings: Vec::new() };
+    let mut gathered = Gathered { settings: Settings::defaults(), faults: Vec::new(), warnings: Vec::new() };
     if !surroundings.host_name.is_empty() {
         let name = Value::String(surroundings.host_name.clone());
         gathered.settings.set("instance_id", name, Origin::Host);

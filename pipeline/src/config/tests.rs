@@ -74,7 +74,8 @@ fn later_sources_win_and_each_value_knows_its_own() {
 
 #[test]
 fn all_faults_come_at_once_with_key_value_and_origin() {
-    let file = "prefx = \"a\"\n[commit]\ninterval_ms = \"soon\"\n[topics]\npartitions = 0\n[log]\nlevel = \"a=b=c\"";
+    let file =
+        "prefx = \"a\"\n[commit]\ninterval_ms = \"soon\"\n[topics]\npartitions = 0\n[log]\nlevel = \"a=b=c\"";
     let faults = load_file(file).unwrap_err();
     let text = faults.to_string();
     for words in [
@@ -131,7 +132,10 @@ fn sasl_and_client_certificates_need_both_halves() {
         "[kafka]\nsecurity_protocol = \"SASL_SSL\"\nsasl_username = \"me\"",
         &["kafka.sasl_password_file", "SASL_SSL"],
     );
-    check_fault("[kafka]\nsecurity_protocol = \"SSL\"\nssl_key_file = \"k\"", &["kafka.ssl_certificate_file"]);
+    check_fault(
+        "[kafka]\nsecurity_protocol = \"SSL\"\nssl_key_file = \"k\"",
+        &["kafka.ssl_certificate_file"],
+    );
 }
 
 #[test]

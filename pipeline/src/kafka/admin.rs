@@ -88,7 +88,8 @@ impl Admin {
     /// Creates `plans`; the outcome of each, in order.
     pub fn create(&self, plans: &[TopicPlan]) -> Result<Vec<Creation>, KafkaFault> {
         let topics: Vec<NewTopic<'_>> = plans.iter().map(new_topic).collect();
-        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(2 * PATIENCE));
+        let options =
+            AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(2 * PATIENCE));
         let created = self.runtime.block_on(self.client.create_topics(&topics, &options));
         let created = created.map_err(|error| KafkaFault::of(&error, "create topics", &self.listener))?;
         let outcome = |result| match result {

@@ -11,9 +11,9 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, Offset, Statistics, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Rebalances waiting for the worker: each is answered before the next can come, so this never fills.
@@ -68,7 +68,10 @@ pub struct KafkaSource {
 
 impl fmt::Debug for KafkaSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaSource").field("topic", &self.topic).field("started", &self.started).finish_non_exhaustive()
+        f.debug_struct("KafkaSource")
+            .field("topic", &self.topic)
+            .field("started", &self.started)
+            .finish_non_exhaustive()
     }
 }
 

@@ -63,7 +63,8 @@ impl KafkaFault {
     /// What `error` means, met while doing `action`.
     pub(super) fn of(error: &KafkaError, action: &str, context: &Listener) -> Self {
         let code = error.rdkafka_error_code();
-        let lost = [Code::BrokerTransportFailure, Code::AllBrokersDown, Code::OperationTimedOut, Code::Resolve];
+        let lost =
+            [Code::BrokerTransportFailure, Code::AllBrokersDown, Code::OperationTimedOut, Code::Resolve];
         if code.is_some_and(|code| lost.contains(&code)) {
             let detail = context.last().unwrap_or_else(|| error.to_string());
             return Self::Unreachable { servers: context.servers.clone(), detail };

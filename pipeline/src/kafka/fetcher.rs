@@ -66,7 +66,8 @@ impl Fetcher {
     pub fn beginnings(&self, since_ms: Option<i64>) -> Result<Vec<Position>, KafkaFault> {
         let metadata = self.consumer.fetch_metadata(Some(&self.topic), PATIENCE);
         let metadata = metadata.map_err(|error| self.fault(&error, "describe the topic"))?;
-        let found = metadata.topics().iter().find(|found| found.name() == &*self.topic && found.error().is_none());
+        let found =
+            metadata.topics().iter().find(|found| found.name() == &*self.topic && found.error().is_none());
         let missing = || KafkaFault::NoTopic { topic: self.topic.to_string() };
         let partitions: Vec<i32> =
             found.ok_or_else(missing)?.partitions().iter().map(|partition| partition.id()).collect();
@@ -83,7 +84,8 @@ impl Fetcher {
     }
 
     fn positions_at(&self, partitions: &[i32], since_ms: i64) -> Result<Vec<Position>, KafkaFault> {
-        let wanted: Vec<_> = partitions.iter().map(|&partition| (partition, Offset::Offset(since_ms))).collect();
+        let wanted: Vec<_> =
+            partitions.iter().map(|&partition| (partition, Offset::Offset(since_ms))).collect();
         let found = self.consumer.offsets_for_times(self.list(&wanted)?, PATIENCE);
         let found = found.map_err(|error| self.fault(&error, "find a time"))?;
         let position = |&partition: &i32| {
@@ -93,7 +95,8 @@ impl Fetcher {
                 // Nothing came since: the end.
                 _ => {
                     let bounds = self.consumer.fetch_watermarks(&self.topic, partition, PATIENCE);
-                    let (_, offset) = bounds.map_err(|error| self.fault(&error, "tell where the topic ends"))?;
+                    let (_, offset) =
+                        bounds.map_err(|error| self.fault(&error, "tell where the topic ends"))?;
                     Ok(Position { partition, offset })
                 }
             }
@@ -165,6 +168,11 @@ impl Fetcher {
 /// Whether librdkafka mends `error` by itself.
 fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
-    let passing = [Code::BrokerTransportFailure, Code::AllBrokersDown, Code::OperationTimedOut, Code::NotLeaderForPartition];
+    let passing = [
+        Code::BrokerTransportFailure,
+        Code::AllBrokersDown,
+        Code::OperationTimedOut,
+        Code::NotLeaderForPartition,
+    ];
     error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
 }

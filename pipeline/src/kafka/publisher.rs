@@ -43,7 +43,8 @@ impl Publisher {
     /// How many partitions `topic` has.
     pub fn partitions(&self, topic: &str) -> Result<NonZeroU32, KafkaFault> {
         let metadata = self.producer.client().fetch_metadata(Some(topic), PATIENCE);
-        let metadata = metadata.map_err(|error| KafkaFault::of(&error, "describe the topic", &self.listener))?;
+        let metadata =
+            metadata.map_err(|error| KafkaFault::of(&error, "describe the topic", &self.listener))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
         let count = found.and_then(|found| NonZeroU32::new(u32::try_from(found.partitions().len()).ok()?));
         count.ok_or_else(|| KafkaFault::NoTopic { topic: topic.to_owned() })

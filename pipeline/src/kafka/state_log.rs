@@ -44,7 +44,9 @@ impl KafkaStateLog {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PortError> {
         let build = |config: &ClientConfig| {
-            config.create::<BaseConsumer>().map_err(|error| PortError::Fatal(format!("state reader: {error}")))
+            config
+                .create::<BaseConsumer>()
+                .map_err(|error| PortError::Fatal(format!("state reader: {error}")))
         };
         let mut committed = config.clone();
         committed.set("enable.partition.eof", "true");
@@ -64,7 +66,8 @@ impl KafkaStateLog {
         list.add_partition(&self.input_topic, partition);
         let answered = self.committed.committed_offsets(list, PATIENCE).map_err(|error| retriable(&error))?;
         let element = answered.find_partition(&self.input_topic, partition);
-        let offset = element.map(|element| (element.error().map_err(|error| retriable(&error)), element.offset()));
+        let offset =
+            element.map(|element| (element.error().map_err(|error| retriable(&error)), element.offset()));
         match offset {
             Some((Err(error), _)) => Err(error),
             Some((Ok(()), Offset::Offset(offset))) => Ok(Some(offset)),

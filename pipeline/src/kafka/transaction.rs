@@ -10,9 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{
-    BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
-};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -161,7 +159,10 @@ impl KafkaTransactions {
                 (KafkaError::Transaction(fault), true) if fault.is_retriable() && what == "commit" => {
                     // Neither committed nor aborted as far as we know: only a new producer, whose
                     // initialisation resolves it, and the committed offsets can tell.
-                    return Err(Failure::Broken { reason: format!("commit: outcome unknown: {error}"), fenced: false });
+                    return Err(Failure::Broken {
+                        reason: format!("commit: outcome unknown: {error}"),
+                        fenced: false,
+                    });
                 }
                 _ => return Err(classify(what, &error)),
             }
@@ -231,7 +232,9 @@ fn classify(what: &str, error: &KafkaError) -> Failure {
         KafkaError::Transaction(fault) => {
             let fenced = matches!(
                 fault.code(),
-                RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch
+                RDKafkaErrorCode::Fenced
+                    | RDKafkaErrorCode::ProducerFenced
+                    | RDKafkaErrorCode::InvalidProducerEpoch
             );
             if fault.is_fatal() || fenced {
                 Failure::Broken { reason, fenced }

@@ -6,7 +6,11 @@ use crate::inference::Inference;
 use crate::stage::{Assets, Outbox, Restart, Stage};
 
 /// Feeds all inputs to a fresh instance, serves its windows from `assets`, and returns every item in order.
-pub fn run<S: Stage>(config: &S::Config, assets: &Assets, inputs: &[S::In]) -> Result<Vec<S::Out>, StageError> {
+pub fn run<S: Stage>(
+    config: &S::Config,
+    assets: &Assets,
+    inputs: &[S::In],
+) -> Result<Vec<S::Out>, StageError> {
     let mut stage = S::new(config, assets).expect("the example configuration is valid");
     run_on(&mut stage, assets, inputs)
 }

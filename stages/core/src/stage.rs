@@ -95,7 +95,9 @@ pub trait Stage: fmt::Debug + Sized + 'static {
         if checkpoint.is_empty() {
             return Ok(());
         }
-        Err(StageError::Checkpoint { detail: format!("{} restarts at the stream's beginning only", Self::NAME) })
+        Err(StageError::Checkpoint {
+            detail: format!("{} restarts at the stream's beginning only", Self::NAME),
+        })
     }
 
     /// Takes the next input.
@@ -111,7 +113,10 @@ pub trait Stage: fmt::Debug + Sized + 'static {
 
     /// Takes the results for all windows handed out since the last call, in the same order.
     fn supply(&mut self, results: Vec<Window>, out: &mut Outbox<Self::Out>) -> Result<(), StageError> {
-        debug_assert!(results.is_empty() && out.items.is_empty(), "a stage without windows is never supplied");
+        debug_assert!(
+            results.is_empty() && out.items.is_empty(),
+            "a stage without windows is never supplied"
+        );
         Ok(())
     }
 

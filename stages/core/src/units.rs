@@ -85,9 +85,7 @@ impl ChannelCount {
     pub fn new(count: u32) -> Result<Self, OutOfRange> {
         match u8::try_from(count) {
             Ok(small) if (1..=Self::MAX).contains(&count) => Ok(Self(small)),
-            _ => {
-                Err(OutOfRange { what: "channels", min: 1, max: Self::MAX.into(), actual: count.into() })
-            }
+            _ => Err(OutOfRange { what: "channels", min: 1, max: Self::MAX.into(), actual: count.into() }),
         }
     }
 

@@ -8,8 +8,8 @@ use crate::stages::{STAGES, StageConfigs};
 use crate::topology::{self, Topology};
 use std::ops::RangeInclusive;
 use treble_core::Assets;
-use treble_upscale::{Mode, UpscaleConfig};
 use treble_schemas::Topics;
+use treble_upscale::{Mode, UpscaleConfig};
 
 /// What was found so far.
 #[derive(Debug)]
@@ -213,7 +213,10 @@ fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let sound = bare.map_or_else(
-        || !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')),
+        || {
+            !host.is_empty()
+                && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+        },
         |address| address.parse::<std::net::Ipv6Addr>().is_ok(),
     );
     sound && port.parse::<u16>().is_ok_and(|port| port > 0)
