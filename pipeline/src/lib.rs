@@ -8,7 +8,7 @@
 //! and I/O. Deliberately absent: signal processing, which is the stage crates' business.
 //!
 //! Module map: [`stages`] the one list of stages · [`topology`] which of them share a process · [`flow`]
-//! decisions · [`ports`] what the runtime needs from the world · [`kafka`] the world as Kafka ·
+//! decisions · [`error`] what they decide about · [`ports`] what the runtime needs from the world · [`kafka`] the world as Kafka ·
 //! [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] · [`telemetry`] ·
 //! [`admin`] · [`offline`] the same chain over a file · [`config`] · [`cli`].
 
@@ -17,6 +17,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod convert;
+pub mod error;
 pub mod flow;
 pub mod kafka;
 pub mod offline;

@@ -4,7 +4,8 @@
 use crate::config::Config;
 use crate::runtime::assembly::{self, RunError};
 use crate::runtime::blueprint::Blueprint;
-use crate::runtime::chain::{Chain, ChainBuildError, ChainError, ChainOutput, ChainRestart};
+use crate::error::{ChainBuildError, ChainError};
+use crate::runtime::chain::{Chain, ChainOutput, ChainRestart};
 use crate::stages::STAGES;
 use crate::telemetry::metrics::Metrics;
 use bytes::Bytes;

@@ -6,7 +6,7 @@ use crate::kafka::client::SecretError;
 use crate::kafka::fault::KafkaFault;
 use crate::offline::OfflineError;
 use crate::runtime::RunError;
-use crate::runtime::chain::ChainBuildError;
+use crate::error::ChainBuildError;
 use crate::runtime::model::ModelSetupError;
 use crate::schema_registry::RegistryError;
 use treble_core::StageError;

@@ -10,8 +10,7 @@
 //! | a producer fenced or broken | rebuilt; everything since the last commit is read again |
 //! | the model cannot run, a stage cannot be built, a flood of dead letters | halt: a person must look |
 
-use crate::runtime::chain::{ChainBuildError, ChainError};
-use crate::runtime::stream::StreamFault;
+use crate::error::{ChainBuildError, ChainError, StreamFault};
 use treble_core::StageError;
 
 /// What the caller must now do.

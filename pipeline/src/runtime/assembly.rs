@@ -6,8 +6,8 @@ use super::model::{self, ModelSetupError};
 use super::partition::PartitionLimits;
 use super::records::RecordWriter;
 use super::shutdown::Shutdown;
-use super::threads::{restore_station, transaction_station};
-use super::worker::{ComputeLinks, Worker, WorkerError, WorkerLimits};
+use super::threads::{ComputeLinks, ThreadCrew, restore_station, transaction_station};
+use super::worker::{Worker, WorkerError, WorkerLimits};
 use crate::admin::http::{self, ListenError};
 use crate::clock::SystemClock;
 use crate::config::{Config, OnLostRestart as LostRestartKey};
@@ -18,7 +18,7 @@ use crate::kafka::client::{self, SecretError};
 use crate::kafka::consumer::KafkaSource;
 use crate::kafka::state_log::KafkaStateLog;
 use crate::kafka::transaction::KafkaTransactions;
-use crate::ports::{Clock, PortError, Schemas};
+use crate::ports::{Clock, PortError, Schemas, Source};
 use crate::schema_registry::{
     ContractIds, RegisteredSchemas, Registration, RegistryAuth, RegistryError, SchemaRegistry, while_unreachable,
 };
@@ -112,6 +112,7 @@ const MAX_WINDOWS: usize = 256;
 pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Metrics::new().map_err(|error| RunError::Metrics(error.to_string()))?;
+    metrics.start_time_seconds.set(Duration::from_micros(clock.unix_us().unsigned_abs()).as_secs_f64());
     let listener = http::bind(config.admin.listen)?;
     let segments = topology::segments(&config.stages, config.topology, &config.prefix)?;
     let assets = assets(config, &metrics)?;
@@ -186,6 +187,8 @@ fn contract_ids(config: &Config) -> Result<ContractIds, RunError> {
     Ok(while_unreachable(delays, wait, || registry.contract_ids(&topics, &stages, registration))?)
 }
 
+type SegmentWorker = Worker<KafkaSource, SegmentObserver, ThreadCrew<<KafkaSource as Source>::Membership>>;
+
 struct Parts<'a> {
     config: &'a Config,
     clock: Arc<dyn Clock>,
@@ -205,6 +208,8 @@ struct Running {
 impl Parts<'_> {
     fn start(&self, segment: Segment) -> Result<Running, RunError> {
         let name = segment.name();
+        let stages: Vec<&str> = segment.stages.iter().map(|stage| stage.name).collect();
+        self.metrics.begin(&name, &stages);
         let limit = self.config.flow.dead_letters_per_minute as usize;
         let telemetry =
             Arc::new(SegmentTelemetry::new(name.clone(), self.metrics.clone(), Arc::clone(&self.clock), limit));
@@ -283,7 +288,7 @@ impl Parts<'_> {
         segment: &Segment,
         links: ComputeLinks,
         telemetry: &Arc<SegmentTelemetry>,
-    ) -> Result<Worker<KafkaSource, SegmentObserver>, RunError> {
+    ) -> Result<SegmentWorker, RunError> {
         let Config { kafka, instance_id, commit, flow, .. } = self.config;
         let name = segment.name();
         let reader = client::consumer(kafka, &segment.group)?;
@@ -310,8 +315,9 @@ impl Parts<'_> {
                 LostRestartKey::ColdRestart => OnLostRestart::ColdRestart,
             },
         };
+        let crew = ThreadCrew { transactions, restores, compute: links };
         let observer = SegmentObserver(Arc::clone(telemetry));
-        Ok(Worker::new(source, transactions, restores, links, Arc::clone(&self.clock), limits, observer))
+        Ok(Worker::new(source, crew, Arc::clone(&self.clock), limits, observer))
     }
 }
 

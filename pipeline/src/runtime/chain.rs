@@ -4,18 +4,8 @@
 
 use super::blueprint::Blueprint;
 use super::operator::{Emitted, Operator};
-use treble_core::{AnyPayload, ConfigError, Fact, Inference, Restart, StageError, Window};
-
-/// A fault of one stage of a chain.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{stage}: {error}")]
-pub struct ChainError {
-    /// The stage.
-    pub stage: &'static str,
-    /// What it said.
-    #[source]
-    pub error: StageError,
-}
+use crate::error::{ChainBuildError, ChainError};
+use treble_core::{AnyPayload, Fact, Inference, Restart, StageError, Window};
 
 /// What one call made the chain emit.
 #[derive(Debug, Default)]
@@ -223,17 +213,6 @@ impl Chain {
     }
 }
 
-/// Why a chain could not be built.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ChainBuildError {
-    /// The configuration is at fault.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A checkpoint is at fault.
-    #[error(transparent)]
-    Chain(#[from] ChainError),
-}
-
 /// How many of its predecessor's first items each operator has already consumed.
 fn inputs_to_skip(operators: usize, restart: &ChainRestart) -> Vec<u64> {
     let mut skip = vec![0; operators];
@@ -249,3 +228,6 @@ fn infer(inference: Option<&dyn Inference>, windows: Vec<Window>) -> Result<Vec<
         None => Err(StageError::Inference { detail: "a stage wants a model, but none is loaded".to_owned() }),
     }
 }
+
+#[cfg(test)]
+mod tests;

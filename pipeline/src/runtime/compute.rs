@@ -1,9 +1,10 @@
 //! Compute threads: each owns the partitions whose number falls to it, drives their stages, and answers the
 //! worker over a bounded channel.
 
-use super::partition::{EpochPart, Notice, Partition, PartitionHalt, PartitionLimits};
-use super::records::RecordWriter;
 use super::blueprint::Blueprint;
+use super::partition::{EpochPart, Notice, Partition, PartitionLimits, Tenure};
+use super::records::RecordWriter;
+use crate::error::PartitionHalt;
 use crate::flow::retry::Backoff;
 use crate::ports::{Clock, InRecord, Schemas};
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub enum Command {
     Open {
         /// The partition.
         partition: i32,
+        /// Which time that it is ours; stands on what the partition contributes to epochs.
+        tenure: u64,
         /// The first offset whose effects are not committed.
         live_from: i64,
         /// Its streams.
@@ -89,7 +92,9 @@ pub struct ComputeSetup<S, O> {
 /// Timers are looked at this often.
 const TICK: Duration = Duration::from_millis(500);
 
-struct Compute<S, O> {
+/// Partitions and the loop around them; [`run`] is the loop of a thread.
+#[derive(Debug)]
+pub struct Compute<S, O> {
     blueprint: Rc<Blueprint>,
     writer: Rc<RecordWriter>,
     limits: PartitionLimits,
@@ -109,20 +114,7 @@ pub fn run<S: Schemas, O: Observer>(
     commands: &Receiver<Command>,
     replies: SyncSender<Reply>,
 ) {
-    let next_tick = setup.clock.now() + TICK;
-    let mut compute = Compute {
-        blueprint: Rc::new(setup.blueprint),
-        writer: Rc::new(setup.writer),
-        limits: setup.limits,
-        schemas: setup.schemas,
-        observer: setup.observer,
-        clock: setup.clock,
-        partitions: BTreeMap::new(),
-        queued_bytes: 0,
-        next_tick,
-        outage: None,
-        replies,
-    };
+    let mut compute = Compute::new(setup, replies);
     if let Err(halt) = compute.serve(commands) {
         // The worker may be gone already; then nobody is left to be told.
         drop(compute.replies.send(Reply::Halted(halt)));
@@ -130,20 +122,47 @@ pub fn run<S: Schemas, O: Observer>(
 }
 
 impl<S: Schemas, O: Observer> Compute<S, O> {
+    /// No partitions yet; answers go to `replies`.
+    #[must_use]
+    pub fn new(setup: ComputeSetup<S, O>, replies: SyncSender<Reply>) -> Self {
+        Self {
+            blueprint: Rc::new(setup.blueprint),
+            writer: Rc::new(setup.writer),
+            limits: setup.limits,
+            schemas: setup.schemas,
+            observer: setup.observer,
+            next_tick: setup.clock.now() + TICK,
+            clock: setup.clock,
+            partitions: BTreeMap::new(),
+            queued_bytes: 0,
+            outage: None,
+            replies,
+        }
+    }
+
     fn serve(&mut self, commands: &Receiver<Command>) -> Result<(), PartitionHalt> {
         loop {
-            match commands.recv_timeout(self.patience()) {
-                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Ok(command) => {
-                    if !self.obey(command)? {
-                        return Ok(());
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+            let command = match commands.recv_timeout(self.patience()) {
+                Ok(command) => Some(command),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            if !self.turn(command)? {
+                return Ok(());
             }
-            self.work()?;
-            self.tick()?;
         }
+    }
+
+    /// One turn: obeys a command, if there is one, works, and looks at the timers. `false` where it is over.
+    pub fn turn(&mut self, command: Option<Command>) -> Result<bool, PartitionHalt> {
+        if let Some(command) = command
+            && !self.obey(command)?
+        {
+            return Ok(false);
+        }
+        self.work()?;
+        self.tick()?;
+        Ok(true)
     }
 
     /// How long to wait for a command: not at all while there is work.
@@ -159,11 +178,17 @@ impl<S: Schemas, O: Observer> Compute<S, O> {
 
     fn obey(&mut self, command: Command) -> Result<bool, PartitionHalt> {
         match command {
-            Command::Open { partition, live_from, streams } => {
+            Command::Open { partition, tenure, live_from, streams } => {
                 let (blueprint, writer) = (Rc::clone(&self.blueprint), Rc::clone(&self.writer));
                 let now = self.clock.now();
-                let opened =
-                    Partition::new(partition, blueprint, writer, self.limits, live_from, streams, now);
+                let opened = Partition::new(
+                    Tenure { partition, number: tenure, live_from },
+                    blueprint,
+                    writer,
+                    self.limits,
+                    streams,
+                    now,
+                );
                 self.partitions.insert(partition, opened);
             }
             Command::Records(records) => self.enqueue(records),

@@ -1,12 +1,14 @@
 //! One partition: its streams, what they emitted since the last commit, and how far it was read.
 //!
 //! Synchronous and free of I/O: records and `now` go in, the parts of a transaction come out. The same code runs on
-//! Kafka's compute threads, in the simulation and in tests.
+//! Kafka's compute threads, in the simulation and in tests. [`epoch`] holds what it contributes to a transaction,
+//! [`model`] how windows of many streams share a batch.
 
+use super::blueprint::Blueprint;
 use super::ingest::{self, Ingested};
 use super::records::RecordWriter;
-use super::blueprint::Blueprint;
-use super::stream::{Inbound, Progress, Stream, StreamFault, StreamOutput};
+use super::stream::{Inbound, Progress, Stream, StreamOutput};
+use crate::error::{PartitionHalt, StreamFault};
 use crate::flow::disposition::{self, Disposition};
 use crate::flow::recent::RecentStreams;
 use crate::flow::reorder::Arrival;
@@ -16,8 +18,15 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use treble_core::{Fact, StageError, Window};
-use treble_schemas::{AbortReason, AudioChunk, ChunkBody, StreamId, StreamState};
+use treble_core::Fact;
+use treble_schemas::{AbortReason, AudioChunk, StreamId, StreamState};
+
+mod epoch;
+mod model;
+#[cfg(test)]
+mod tests;
+
+pub use epoch::EpochPart;
 
 /// What bounds the work of a partition.
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +41,15 @@ pub struct PartitionLimits {
     pub idle_timeout: Duration,
 }
 
-/// What one partition contributes to a transaction.
-#[derive(Debug, Default)]
-pub struct EpochPart {
-    /// Records to write, in order.
-    pub records: Vec<OutRecord>,
-    /// The position to commit, if it moved.
-    pub position: Option<i64>,
+/// One time that a partition is ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tenure {
+    /// The partition.
+    pub partition: i32,
+    /// Numbers the worker's tenures, of whatever partition.
+    pub number: u64,
+    /// The first offset whose effects are not committed.
+    pub live_from: i64,
 }
 
 /// What a partition noticed, for the runner to count.
@@ -78,26 +89,11 @@ pub enum Notice {
     },
 }
 
-/// Why a partition cannot go on.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum PartitionHalt {
-    /// The model cannot run: no fault of any stream.
-    #[error("{stage}: {error}")]
-    Engine {
-        /// The stage that wants it.
-        stage: &'static str,
-        /// What it said.
-        error: StageError,
-    },
-    /// A stage cannot be built: a fault of the configuration.
-    #[error("{0}")]
-    Configuration(String),
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Partition {
     id: i32,
+    tenure: u64,
     blueprint: Rc<Blueprint>,
     writer: Rc<RecordWriter>,
     limits: PartitionLimits,
@@ -116,20 +112,20 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// A partition whose effects below `live_from` are committed, with the streams its state topic knows.
+    /// A partition whose effects below `tenure.live_from` are committed, with the streams its state topic knows.
     #[must_use]
     pub fn new(
-        id: i32,
+        tenure: Tenure,
         blueprint: Rc<Blueprint>,
         writer: Rc<RecordWriter>,
         limits: PartitionLimits,
-        live_from: i64,
         streams: Vec<(StreamId, StreamState)>,
         now: Duration,
     ) -> Self {
         let restore = |(id, state): (StreamId, StreamState)| (id.clone(), Stream::restore(id, state, now));
         Self {
-            id,
+            id: tenure.partition,
+            tenure: tenure.number,
             blueprint,
             writer,
             limits,
@@ -141,7 +137,7 @@ impl Partition {
             gone: BTreeSet::new(),
             recent: RecentStreams::default(),
             waiting_windows: 0,
-            watermark: Watermark::new(live_from),
+            watermark: Watermark::new(tenure.live_from),
             records: Vec::new(),
             record_bytes: 0,
             notices: Vec::new(),
@@ -342,56 +338,6 @@ impl Partition {
         self.conclude(stream, outcome, Some(record))
     }
 
-    /// Runs the model for everything that waits for it.
-    pub fn settle(&mut self) -> Result<(), PartitionHalt> {
-        loop {
-            let (owners, windows) = self.gather();
-            if windows.is_empty() {
-                self.waiting_windows = 0;
-                return Ok(());
-            }
-            let results = self.infer(windows)?;
-            self.distribute(owners, results)?;
-        }
-    }
-
-    fn gather(&mut self) -> (Vec<(StreamId, usize, usize)>, Vec<Window>) {
-        let (mut owners, mut all) = (Vec::new(), Vec::new());
-        for id in &self.touched {
-            let Some(stream) = self.streams.get_mut(id) else { continue };
-            for (operator, windows) in stream.windows() {
-                owners.push((id.clone(), operator, windows.len()));
-                all.extend(windows);
-            }
-        }
-        (owners, all)
-    }
-
-    fn infer(&self, windows: Vec<Window>) -> Result<Vec<Window>, PartitionHalt> {
-        let stage = self.writer.stage_name();
-        let missing = || StageError::Inference { detail: "a stage wants a model, but none is loaded".to_owned() };
-        let engine = self.blueprint.assets.inference.as_ref();
-        let engine = engine.ok_or_else(|| PartitionHalt::Engine { stage, error: missing() })?;
-        engine.infer(windows).map_err(|error| PartitionHalt::Engine { stage, error })
-    }
-
-    fn distribute(
-        &mut self,
-        owners: Vec<(StreamId, usize, usize)>,
-        results: Vec<Window>,
-    ) -> Result<(), PartitionHalt> {
-        let mut results = results.into_iter();
-        for (id, operator, count) in owners {
-            let own: Vec<Window> = results.by_ref().take(count).collect();
-            let Some(mut stream) = self.streams.remove(&id) else { continue };
-            let mut out = StreamOutput::default();
-            let outcome = stream.supply(operator, own, &mut out);
-            self.write(&stream, out);
-            self.conclude(stream, outcome, None)?;
-        }
-        Ok(())
-    }
-
     fn conclude(
         &mut self,
         stream: Stream,
@@ -456,36 +402,6 @@ impl Partition {
         Ok(())
     }
 
-    fn write(&mut self, stream: &Stream, out: StreamOutput) {
-        self.notices.extend(out.facts.into_iter().map(|(stage, fact)| Notice::Fact(stage, fact)));
-        for chunk in &out.chunks {
-            if let ChunkBody::Start { segment, .. } | ChunkBody::Data { segment, .. } = &chunk.body {
-                let (frames, bytes) = (segment.n_samples, segment.data.len() as u64);
-                self.notices.push(Notice::Emitted { frames, bytes });
-            }
-            let record = self.writer.output(self.id, chunk, stream.traceparent());
-            self.push_record(record);
-        }
-    }
-
-    fn dead_letter(
-        &mut self,
-        record: &InRecord,
-        stage: &str,
-        code: &'static str,
-        message: &str,
-        stream_first_offset: Option<i64>,
-    ) {
-        self.notices.push(Notice::DeadLetter { code });
-        let letter = self.writer.dead_letter(record, stage, code, message, stream_first_offset);
-        self.push_record(letter);
-    }
-
-    fn push_record(&mut self, record: OutRecord) {
-        self.record_bytes += record.size_bytes();
-        self.records.push(record);
-    }
-
     /// Gives up the streams that waited too long. Call at least once a second.
     pub fn tick(&mut self, now: Duration) -> Result<(), PartitionHalt> {
         let (gap, idle) = (self.limits.gap_timeout, self.limits.idle_timeout);
@@ -503,32 +419,5 @@ impl Partition {
             }
         }
         Ok(())
-    }
-
-    /// Whether a commit would write anything or move the position.
-    #[must_use]
-    pub fn is_dirty(&self) -> bool {
-        !self.records.is_empty() || !self.touched.is_empty() || self.watermark.has_moved()
-    }
-
-    /// Cuts the epoch: everything emitted so far, the state of every stream touched, and the position.
-    pub fn freeze(&mut self) -> Result<EpochPart, PartitionHalt> {
-        self.settle()?;
-        let position = self.watermark.position();
-        for id in std::mem::take(&mut self.touched) {
-            if let Some(stream) = self.streams.get_mut(&id) {
-                let state = stream.state(position, &self.blueprint.stages);
-                let record = self.writer.state(self.id, &id, &state);
-                self.records.push(record);
-                self.gone.remove(&id);
-            }
-        }
-        for id in std::mem::take(&mut self.gone) {
-            if !self.streams.contains_key(&id) {
-                self.records.push(self.writer.tombstone(self.id, &id));
-            }
-        }
-        self.record_bytes = 0;
-        Ok(EpochPart { records: std::mem::take(&mut self.records), position: self.watermark.freeze() })
     }
 }

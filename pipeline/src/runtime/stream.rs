@@ -1,18 +1,18 @@
-//! One stream on one partition: its order, its chain of stages, and what is durable about it.
+//! One stream on one partition: its order, its chain of stages, and ([`durable`]) what outlives the process.
 
 use super::blueprint::Blueprint;
-use super::chain::{Chain, ChainBuildError, ChainError, ChainOutput, ChainRestart};
-use crate::convert::{self, ConvertError};
+use super::chain::{Chain, ChainOutput, ChainRestart};
+use crate::convert;
+use crate::error::StreamFault;
 use crate::flow::reorder::{Arrival, Reorder};
 use crate::ports::InRecord;
-use crate::stages::StageEntry;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use treble_core::{AnyPayload, Fact, Restart};
-use treble_schemas::{
-    AbortReason, AudioChunk, AudioFormat, ChunkBody, OperatorState, Source, StreamId, StreamState, Totals,
-};
+use treble_core::{AnyPayload, Fact};
+use treble_schemas::{AbortReason, AudioChunk, AudioFormat, ChunkBody, Source, StreamId, Totals};
+
+mod durable;
 
 /// A chunk on its way into the chain, with the record it came in.
 #[derive(Debug, Clone)]
@@ -23,79 +23,6 @@ pub struct Inbound {
     pub capture_time_us: i64,
     /// The record, kept for a dead letter; shared by the pieces of a raw clip.
     pub record: Arc<InRecord>,
-}
-
-/// Why a stream is given up.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum StreamFault {
-    /// A stage refused an input.
-    #[error(transparent)]
-    Stage(#[from] ChainError),
-    /// A chunk's data is not what its format says.
-    #[error(transparent)]
-    Convert(#[from] ConvertError),
-    /// A stage could not be built.
-    #[error(transparent)]
-    Build(#[from] ChainBuildError),
-    /// The first chunk is not START.
-    #[error("the stream does not begin with START at seq 0; publish its chunks from the first on")]
-    MissingStart,
-    /// START came again in the middle.
-    #[error("START at seq {seq}, in the middle of the stream; a new stream needs a new id, or END before it")]
-    UnexpectedStart {
-        /// Its sequence number.
-        seq: u64,
-    },
-    /// Chunks did not come in time.
-    #[error("chunks {from}..={to} are missing and did not come within flow.gap_timeout_ms; publish them again")]
-    Gap {
-        /// The first missing number.
-        from: u64,
-        /// The last missing number.
-        to: u64,
-    },
-    /// Nothing came for too long.
-    #[error("no chunk and no END within flow.idle_timeout_ms; end streams with END")]
-    Idle,
-    /// What must be read again is gone, and the operator chose to go on.
-    #[error("the chunks needed to continue after a restart were deleted by retention")]
-    LostRestart,
-    /// END's totals contradict what came.
-    #[error("END says {claimed} bytes, but {received} came; the stream is incomplete, publish it again")]
-    Totals {
-        /// What END says.
-        claimed: u64,
-        /// What came.
-        received: u64,
-    },
-}
-
-impl StreamFault {
-    /// The stage at fault, where a stage is.
-    #[must_use]
-    pub fn stage(&self) -> Option<&'static str> {
-        match self {
-            Self::Stage(fault) | Self::Build(ChainBuildError::Chain(fault)) => Some(fault.stage),
-            _ => None,
-        }
-    }
-
-    /// A stable name for metrics, events and dead letters.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Stage(fault) => fault.error.code(),
-            Self::Convert(fault) => fault.code(),
-            Self::Build(ChainBuildError::Config(_)) => "configuration",
-            Self::Build(ChainBuildError::Chain(fault)) => fault.error.code(),
-            Self::MissingStart => "missing_start",
-            Self::UnexpectedStart { .. } => "unexpected_start",
-            Self::Gap { .. } => "gap",
-            Self::Idle => "idle",
-            Self::LostRestart => "lost_restart",
-            Self::Totals { .. } => "totals",
-        }
-    }
 }
 
 /// What became of a stream after a step.
@@ -167,32 +94,6 @@ impl Stream {
             aborted: None,
             last_activity: now,
         }
-    }
-
-    /// A stream as its state record left it: inputs from `restart_offset` on are to be fed again, output that
-    /// is already committed stays suppressed.
-    #[must_use]
-    pub fn restore(id: StreamId, state: StreamState, now: Duration) -> Self {
-        let mut stream = Self::new(id, state.first_offset, state.traceparent, now);
-        let operators = state.operators.iter().map(|operator| Restart {
-            input: operator.restart_input,
-            output: operator.restart_output,
-            checkpoint: operator.checkpoint.clone(),
-        });
-        stream.restart = ChainRestart { operators: operators.collect() };
-        stream.order = Reorder::new(state.restart_in_seq);
-        stream.resume_offset = state.restart_offset;
-        stream.replay_until = state.next_in_seq;
-        stream.started_at_us = state.started_at_us;
-        stream.last_capture_us = state.started_at_us;
-        // Bytes before the restart point are not read again, so END's count cannot be checked.
-        stream.in_bytes = (state.restart_in_seq == 0).then_some(0);
-        stream.next_out_seq = state.next_out_seq;
-        stream.totals =
-            Totals { samples: state.out_samples, bytes: state.out_bytes, crc32c: Some(state.out_crc32c) };
-        stream.formats.extend(state.in_format.map(|format| (0, format)));
-        stream.aborted = state.aborted;
-        stream
     }
 
     /// The stream's id.
@@ -415,49 +316,6 @@ impl Stream {
         self.order.has_next()
     }
 
-    /// The record to make durable, where nothing waits for the model; `position` is the partition's watermark.
-    pub fn state(&mut self, position: i64, stages: &[&'static StageEntry]) -> StreamState {
-        let restart = match &mut self.chain {
-            Some(chain) => {
-                chain.note_restarts();
-                chain.restart(self.next_out_seq)
-            }
-            None => self.restart.clone(),
-        };
-        let next_in_seq = self.order.next_seq().max(self.replay_until);
-        let idle_chain = self.chain.is_none() && self.aborted.is_some();
-        let restart_in_seq = if idle_chain { self.order.next_seq() } else { restart.input() };
-        self.forget_before(restart_in_seq);
-        let awaits_replay = self.chain.is_none() && self.aborted.is_none();
-        let floor = if awaits_replay { self.resume_offset } else { position };
-        let restart_offset = self.offsets.iter().map(|(_, offset)| *offset).min().unwrap_or(floor).min(floor);
-        StreamState {
-            next_in_seq,
-            restart_offset,
-            restart_in_seq,
-            next_out_seq: self.next_out_seq,
-            out_samples: self.totals.samples,
-            out_bytes: self.totals.bytes,
-            out_crc32c: self.totals.crc32c.unwrap_or_default(),
-            in_format: self.formats.front().map(|(_, format)| format.clone()),
-            started_at_us: self.started_at_us,
-            operators: operator_states(&restart, stages),
-            aborted: self.aborted.clone(),
-            traceparent: self.traceparent.clone(),
-            first_offset: self.first_offset,
-        }
-    }
-
-    /// Drops what a successor that restarts at `seq` does not need; keeps the format in force there.
-    fn forget_before(&mut self, seq: u64) {
-        while self.offsets.front().is_some_and(|(first, _)| *first < seq) {
-            self.offsets.pop_front();
-        }
-        while self.formats.get(1).is_some_and(|(since, _)| *since < seq) {
-            self.formats.pop_front();
-        }
-    }
-
     fn chain(&mut self, blueprint: &Blueprint) -> Result<&mut Chain, StreamFault> {
         if self.chain.is_none() {
             self.chain = Some(Chain::resume(blueprint, &self.restart)?);
@@ -517,16 +375,4 @@ impl Stream {
 fn source_of(inbound: &Inbound, seq: u64) -> Source {
     let record = &inbound.record;
     Source { topic: record.topic.to_string(), partition: record.partition, offset: record.offset, seq }
-}
-
-fn operator_states(restart: &ChainRestart, stages: &[&'static StageEntry]) -> Vec<OperatorState> {
-    let points = restart.operators.iter().zip(stages);
-    let state = |(point, entry): (&Restart, &&StageEntry)| OperatorState {
-        stage: entry.name.to_owned(),
-        restart_input: point.input,
-        restart_output: point.output,
-        checkpoint: point.checkpoint.clone(),
-        model_version: String::new(),
-    };
-    points.map(state).collect()
 }

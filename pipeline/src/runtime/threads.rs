@@ -1,26 +1,25 @@
-//! The threads beside the worker's own: one that commits, one that reads what is durable. Each owns its client and
-//! is joined by bounded channels.
+//! The crew of a process: compute threads, one thread that commits, one that reads what is durable. Each owns its
+//! client and is joined by bounded channels.
 
-use crate::ports::{Durable, Epoch, Outcome, PortError, StateLog, Transactions};
+use super::compute::{Command, Reply};
+use super::stations::{
+    Crew, RestoreAnswer, RestoreRequest, Station, StationGone, TransactionAnswer, TransactionRequest,
+};
+use crate::ports::{StateLog, Transactions};
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A thread with requests in and answers out.
 #[derive(Debug)]
-pub struct Station<Q, A> {
+pub struct ThreadStation<Q, A> {
     requests: Option<SyncSender<Q>>,
     answers: Receiver<A>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// The thread is gone: it panicked.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("a runtime thread ended unexpectedly; this is a defect, please report it with the log")]
-pub struct StationGone;
-
-impl<Q: Send + 'static, A: Send + 'static> Station<Q, A> {
+impl<Q: Send + 'static, A: Send + 'static> ThreadStation<Q, A> {
     /// Starts a thread called `name` that answers each request by `serve`. At most `depth` requests wait.
     pub fn start(
         name: &str,
@@ -39,29 +38,24 @@ impl<Q: Send + 'static, A: Send + 'static> Station<Q, A> {
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
         Ok(Self { requests: Some(requests), answers, thread: Some(thread) })
     }
+}
 
-    /// Sends a request; waits while `depth` are waiting already.
-    pub fn ask(&self, request: Q) -> Result<(), StationGone> {
+impl<Q, A> Station<Q, A> for ThreadStation<Q, A> {
+    fn ask(&self, request: Q) -> Result<(), StationGone> {
         let requests = self.requests.as_ref().ok_or(StationGone)?;
         requests.send(request).map_err(|_| StationGone)
     }
 
-    /// The next answer, if there is one.
-    pub fn try_answer(&self) -> Result<Option<A>, StationGone> {
-        match self.answers.try_recv() {
-            Ok(answer) => Ok(Some(answer)),
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(StationGone),
-        }
+    fn try_answer(&self) -> Result<Option<A>, StationGone> {
+        poll(&self.answers)
     }
 
-    /// The next answer, within `patience`.
-    pub fn answer_within(&self, patience: Duration) -> Option<A> {
-        self.answers.recv_timeout(patience).ok()
+    fn answer_within(&self, patience: Duration) -> Result<Option<A>, StationGone> {
+        wait(&self.answers, patience)
     }
 }
 
-impl<Q, A> Drop for Station<Q, A> {
+impl<Q, A> Drop for ThreadStation<Q, A> {
     fn drop(&mut self) {
         self.requests = None;
         if let Some(thread) = self.thread.take() {
@@ -71,38 +65,8 @@ impl<Q, A> Drop for Station<Q, A> {
     }
 }
 
-/// What the transaction thread is asked.
-#[derive(Debug)]
-pub enum TransactionRequest<M> {
-    /// Become the only instance of this id.
-    Init,
-    /// Commit.
-    Commit {
-        /// What.
-        epoch: Epoch,
-        /// Proof of membership.
-        membership: M,
-        /// Within this time.
-        deadline: Duration,
-    },
-}
-
-/// What it answers.
-#[derive(Debug)]
-pub enum TransactionAnswer {
-    /// To `Init`.
-    Initialised(Result<(), PortError>),
-    /// To `Commit`; an epoch that may be tried again comes back.
-    Done {
-        /// What became of it.
-        outcome: Outcome,
-        /// The epoch.
-        epoch: Epoch,
-    },
-}
-
 /// The thread that commits.
-pub type TransactionStation<M> = Station<TransactionRequest<M>, TransactionAnswer>;
+pub type TransactionStation<M> = ThreadStation<TransactionRequest<M>, TransactionAnswer>;
 
 /// Starts the thread that commits; `transactions` is built on it.
 pub fn transaction_station<M, T>(name: &str, mut transactions: T) -> io::Result<TransactionStation<M>>
@@ -110,7 +74,7 @@ where
     M: Send + 'static,
     T: Transactions<M> + 'static,
 {
-    Station::start(name, 2, move |request| match request {
+    ThreadStation::start(name, 2, move |request| match request {
         TransactionRequest::Init => TransactionAnswer::Initialised(transactions.init()),
         TransactionRequest::Commit { epoch, membership, deadline } => {
             let outcome = transactions.commit(&epoch, membership, deadline);
@@ -119,31 +83,81 @@ where
     })
 }
 
-/// What the restore thread is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestoreRequest {
-    /// The partition.
-    pub partition: i32,
-    /// Which assignment asks; an answer to an earlier one is void.
-    pub assignment: u64,
-}
-
-/// What it answers.
-#[derive(Debug)]
-pub struct RestoreAnswer {
-    /// The question.
-    pub request: RestoreRequest,
-    /// What is durable.
-    pub durable: Result<Durable, PortError>,
-}
-
 /// The thread that reads what is durable.
-pub type RestoreStation = Station<RestoreRequest, RestoreAnswer>;
+pub type RestoreStation = ThreadStation<RestoreRequest, RestoreAnswer>;
 
 /// Starts the thread that reads what is durable.
 pub fn restore_station<L: StateLog + 'static>(name: &str, mut log: L) -> io::Result<RestoreStation> {
-    Station::start(name, 1024, move |request: RestoreRequest| {
+    ThreadStation::start(name, 1024, move |request: RestoreRequest| {
         let durable = log.read(request.partition);
         RestoreAnswer { request, durable }
     })
+}
+
+/// The compute threads' ends of their channels.
+#[derive(Debug)]
+pub struct ComputeLinks {
+    /// One sender a thread.
+    pub commands: Vec<SyncSender<Command>>,
+    /// Answers of all threads.
+    pub replies: Receiver<Reply>,
+}
+
+impl Station<(usize, Command), Reply> for ComputeLinks {
+    fn ask(&self, (thread, command): (usize, Command)) -> Result<(), StationGone> {
+        self.commands[thread].send(command).map_err(|_| StationGone)
+    }
+
+    fn try_answer(&self) -> Result<Option<Reply>, StationGone> {
+        poll(&self.replies)
+    }
+
+    fn answer_within(&self, patience: Duration) -> Result<Option<Reply>, StationGone> {
+        wait(&self.replies, patience)
+    }
+}
+
+/// All threads of one worker.
+#[derive(Debug)]
+pub struct ThreadCrew<M> {
+    /// Commits.
+    pub transactions: TransactionStation<M>,
+    /// Reads what is durable.
+    pub restores: RestoreStation,
+    /// Drive the stages.
+    pub compute: ComputeLinks,
+}
+
+impl<M> Crew<M> for ThreadCrew<M> {
+    fn transactions(&self) -> &dyn Station<TransactionRequest<M>, TransactionAnswer> {
+        &self.transactions
+    }
+
+    fn restores(&self) -> &dyn Station<RestoreRequest, RestoreAnswer> {
+        &self.restores
+    }
+
+    fn compute(&self) -> &dyn Station<(usize, Command), Reply> {
+        &self.compute
+    }
+
+    fn compute_threads(&self) -> usize {
+        self.compute.commands.len()
+    }
+}
+
+fn poll<A>(answers: &Receiver<A>) -> Result<Option<A>, StationGone> {
+    match answers.try_recv() {
+        Ok(answer) => Ok(Some(answer)),
+        Err(TryRecvError::Empty) => Ok(None),
+        Err(TryRecvError::Disconnected) => Err(StationGone),
+    }
+}
+
+fn wait<A>(answers: &Receiver<A>, patience: Duration) -> Result<Option<A>, StationGone> {
+    match answers.recv_timeout(patience) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(RecvTimeoutError::Timeout) => Ok(None),
+        Err(RecvTimeoutError::Disconnected) => Err(StationGone),
+    }
 }

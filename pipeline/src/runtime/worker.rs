@@ -4,20 +4,26 @@
 //! Life of a partition: assigned → (restore thread reads what is durable) → opened on its compute thread and
 //! read from the restart point → live → revoked: one last epoch is committed within the deadline, then it is
 //! closed and released. After an aborted or broken transaction every partition goes back to "assigned".
+//!
+//! [`ownership`] holds that life, [`commit`] the life of an epoch. Whom the worker talks to is a [`Crew`]: threads in
+//! a process, stations without threads in the simulation.
 
 use super::compute::{Command, Reply};
-use super::partition::{EpochPart, PartitionHalt};
-use super::threads::{
-    RestoreRequest, RestoreStation, StationGone, TransactionAnswer, TransactionRequest, TransactionStation,
-};
-use crate::flow::assignment::{self, Facts, OnLostRestart, Resume, ResumeError};
-use crate::flow::epoch::{self, EpochFacts, EpochLimits};
+use super::partition::EpochPart;
+use super::stations::Crew;
+use crate::flow::assignment::OnLostRestart;
+use crate::flow::epoch::EpochLimits;
 use crate::flow::pressure::{Flow, Pressure};
-use crate::ports::{Clock, Durable, Epoch, InRecord, Outcome, PortError, Source, SourceEvent};
+use crate::ports::{Clock, InRecord, Outcome, Source, SourceEvent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
+
+mod commit;
+mod error;
+mod ownership;
+
+pub use error::WorkerError;
 
 /// How the worker paces itself.
 #[derive(Debug, Clone, Copy)]
@@ -34,38 +40,6 @@ pub struct WorkerLimits {
     pub on_lost_restart: OnLostRestart,
 }
 
-/// Why a worker ended.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    /// A port gave up.
-    #[error("{0}")]
-    Port(#[from] PortError),
-    /// A partition cannot be resumed.
-    #[error("partition {partition}: {error}")]
-    Resume {
-        /// The partition.
-        partition: i32,
-        /// Why.
-        #[source]
-        error: ResumeError,
-    },
-    /// A stage cannot go on.
-    #[error("{0}")]
-    Halted(#[from] PartitionHalt),
-    /// A thread panicked.
-    #[error(transparent)]
-    Gone(#[from] StationGone),
-    /// Another process with the same instance id took over.
-    #[error(
-        "another process took over this instance id: {reason}; give every process its own --instance-id, or stop \
-         the other one"
-    )]
-    Fenced {
-        /// What the broker said.
-        reason: String,
-    },
-}
-
 /// Counts what the worker does; attached by the runner.
 pub trait WorkerObserver {
     /// A transaction ended; `took` from its begin.
@@ -80,27 +54,16 @@ pub trait WorkerObserver {
     fn note(&self, what: &'static str, detail: &str);
 }
 
-/// The compute threads' ends of their channels.
-#[derive(Debug)]
-pub struct ComputeLinks {
-    /// One sender a thread; partition `p` belongs to thread `p mod n`.
-    pub commands: Vec<SyncSender<Command>>,
-    /// Answers of all threads.
-    pub replies: Receiver<Reply>,
-}
-
 /// See the module.
 #[derive(Debug)]
-pub struct Worker<S: Source, O> {
+pub struct Worker<S, O, C> {
     source: S,
-    transactions: TransactionStation<S::Membership>,
-    restores: RestoreStation,
-    compute: ComputeLinks,
+    crew: C,
     clock: Arc<dyn Clock>,
     limits: WorkerLimits,
     observer: O,
     assigned: BTreeSet<i32>,
-    live: BTreeSet<i32>,
+    live: BTreeMap<i32, u64>,
     pressure: Pressure,
     filling: Filling,
     commit: Option<InFlight>,
@@ -108,6 +71,7 @@ pub struct Worker<S: Source, O> {
     producer: Producer,
     fenced_at: Option<Duration>,
     assignments: u64,
+    tenures: u64,
 }
 
 /// The state of the transactional producer. Nothing is restored before it is ready: becoming the only instance
@@ -133,25 +97,26 @@ enum InFlight {
     /// Compute threads are being asked for their parts.
     Freezing { number: u64, missing: usize, parts: Vec<(i32, EpochPart)> },
     /// The transaction thread has it.
-    Committing { since: Duration, retried: bool },
+    Committing { since: Duration, retry: Retry },
 }
 
-const POLL: Duration = Duration::from_millis(5);
-/// After a fenced producer was rebuilt, being fenced again within this time means another process, not a
-/// spurious answer (librdkafka #3928).
-const FENCED_TWICE: Duration = Duration::from_secs(60);
-/// How long a fenced worker polls before it takes its id back.
-const FENCED_PATIENCE: Duration = Duration::from_secs(5);
-/// How long to wait after a failed initialisation.
-const REINIT: Duration = Duration::from_secs(1);
+/// Whether an aborted epoch may be tried again as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    /// Once.
+    Allowed,
+    /// It was tried again already, or partitions left us meanwhile.
+    Void,
+}
 
-impl<S: Source, O: WorkerObserver> Worker<S, O> {
+/// How long one turn waits for a record.
+const POLL: Duration = Duration::from_millis(5);
+
+impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     /// A worker that owns its ports; nothing is read before [`run`](Self::run).
     pub fn new(
         source: S,
-        transactions: TransactionStation<S::Membership>,
-        restores: RestoreStation,
-        compute: ComputeLinks,
+        crew: C,
         clock: Arc<dyn Clock>,
         limits: WorkerLimits,
         observer: O,
@@ -160,14 +125,12 @@ impl<S: Source, O: WorkerObserver> Worker<S, O> {
         let pressure = Pressure::new(limits.high_water_bytes, limits.low_water_bytes);
         Self {
             source,
-            transactions,
-            restores,
-            compute,
+            crew,
             clock,
             limits,
             observer,
             assigned: BTreeSet::new(),
-            live: BTreeSet::new(),
+            live: BTreeMap::new(),
             pressure,
             filling,
             commit: None,
@@ -175,6 +138,7 @@ impl<S: Source, O: WorkerObserver> Worker<S, O> {
             producer: Producer::Broken { retry_at: Duration::ZERO },
             fenced_at: None,
             assignments: 0,
+            tenures: 0,
         }
     }
 
@@ -186,7 +150,8 @@ impl<S: Source, O: WorkerObserver> Worker<S, O> {
         self.drain()
     }
 
-    fn turn(&mut self) -> Result<(), WorkerError> {
+    /// One turn: hears every source of events once, and does what is due.
+    pub fn turn(&mut self) -> Result<(), WorkerError> {
         self.init_if_due()?;
         self.poll()?;
         self.hear_compute()?;
@@ -216,7 +181,7 @@ impl<S: Source, O: WorkerObserver> Worker<S, O> {
     }
 
     fn route(&mut self, record: InRecord, batch: &mut BTreeMap<usize, Vec<InRecord>>) {
-        if !self.live.contains(&record.partition) {
+        if !self.live.contains_key(&record.partition) {
             return;
         }
         let bytes = record.size_bytes();
@@ -233,96 +198,8 @@ impl<S: Source, O: WorkerObserver> Worker<S, O> {
         Ok(())
     }
 
-    fn rebalance(&mut self, event: SourceEvent) -> Result<(), WorkerError> {
-        match event {
-            SourceEvent::Record(_) => {}
-            SourceEvent::Assigned(partitions) => {
-                self.observer.note("assigned", &format!("{partitions:?}"));
-                self.assigned.extend(&partitions);
-                self.restore()?;
-            }
-            SourceEvent::Revoked(partitions) => {
-                self.observer.note("revoked", &format!("{partitions:?}"));
-                self.commit_now()?;
-                self.forget(&partitions)?;
-                self.source.release(&partitions)?;
-            }
-            SourceEvent::Lost(partitions) => {
-                self.observer.note("lost", &format!("{partitions:?}"));
-                self.forget(&partitions)?;
-                self.source.release(&partitions)?;
-            }
-        }
-        self.publish_assignment();
-        Ok(())
-    }
-
-    /// Asks for what is durable of every partition that is ours and not live. Answers to earlier questions are
-    /// void: another owner may have committed since.
-    fn restore(&mut self) -> Result<(), WorkerError> {
-        if self.producer != Producer::Ready {
-            return Ok(());
-        }
-        self.assignments += 1;
-        for partition in self.assigned.difference(&self.live) {
-            self.restores.ask(RestoreRequest { partition: *partition, assignment: self.assignments })?;
-        }
-        Ok(())
-    }
-
-    fn forget(&mut self, partitions: &[i32]) -> Result<(), WorkerError> {
-        self.assigned.retain(|partition| !partitions.contains(partition));
-        self.live.retain(|partition| !partitions.contains(partition));
-        self.broadcast(|| Command::Close(partitions.to_vec()))
-    }
-
-    fn hear_restores(&mut self) -> Result<(), WorkerError> {
-        while let Some(answer) = self.restores.try_answer()? {
-            let RestoreRequest { partition, assignment } = answer.request;
-            let wanted = self.assigned.contains(&partition) && !self.live.contains(&partition);
-            if !wanted || assignment != self.assignments || self.producer != Producer::Ready {
-                continue;
-            }
-            match answer.durable {
-                Ok(durable) => self.open(partition, durable)?,
-                Err(PortError::Retriable(reason)) => {
-                    self.observer.note("restore retried", &reason);
-                    self.restores.ask(answer.request)?;
-                }
-                Err(fatal) => return Err(fatal.into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, partition: i32, durable: Durable) -> Result<(), WorkerError> {
-        let facts = Facts {
-            committed: durable.committed,
-            log_start: durable.log_start,
-            log_end: durable.log_end,
-            restart_offsets: durable.streams.iter().map(|(_, state)| state.restart_offset).collect(),
-        };
-        let resume = assignment::resume(&facts, self.limits.on_lost_restart)
-            .map_err(|error| WorkerError::Resume { partition, error })?;
-        let (Resume::From { from, live_from } | Resume::FromWithLosses { from, live_from }) = resume;
-        if let Resume::FromWithLosses { .. } = resume {
-            self.observer.note("cold restart", &format!("partition {partition} from offset {from}"));
-        }
-        let streams = durable.streams;
-        self.tell(self.thread_of(partition), Command::Open { partition, live_from, streams })?;
-        self.source.start(&[(partition, from)])?;
-        if self.pressure.paused() {
-            self.source.pause(&[partition])?;
-        }
-        self.live.insert(partition);
-        self.filling.dirty = true;
-        self.observer.restored(partition, live_from - from);
-        self.publish_assignment();
-        Ok(())
-    }
-
     fn hear_compute(&mut self) -> Result<(), WorkerError> {
-        while let Ok(reply) = self.compute.replies.try_recv() {
+        while let Some(reply) = self.crew.compute().try_answer()? {
             self.take_reply(reply)?;
         }
         Ok(())
@@ -346,164 +223,6 @@ impl<S: Source, O: WorkerObserver> Worker<S, O> {
         Ok(())
     }
 
-    fn cut_if_due(&mut self) -> Result<(), WorkerError> {
-        let facts = EpochFacts {
-            age: self.clock.now().saturating_sub(self.filling.since),
-            input_bytes: self.filling.input_bytes,
-            dirty: self.filling.dirty,
-            in_flight: self.commit.is_some(),
-        };
-        if epoch::is_due(&facts, &self.limits.epoch) { self.cut() } else { Ok(()) }
-    }
-
-    fn cut(&mut self) -> Result<(), WorkerError> {
-        self.next_epoch += 1;
-        let number = self.next_epoch;
-        self.commit =
-            Some(InFlight::Freezing { number, missing: self.compute.commands.len(), parts: Vec::new() });
-        self.filling = Filling {
-            since: self.clock.now(),
-            input_bytes: 0,
-            // What compute threads still hold belongs to the next epoch.
-            dirty: self.pressure.in_flight_bytes() > 0,
-        };
-        self.broadcast(|| Command::Freeze { epoch: number })
-    }
-
-    fn submit_if_frozen(&mut self) -> Result<(), WorkerError> {
-        let Some(InFlight::Freezing { missing: 0, parts, .. }) = &mut self.commit else { return Ok(()) };
-        let parts = std::mem::take(parts);
-        let mut epoch = Epoch::default();
-        for (partition, part) in parts.into_iter().filter(|(partition, _)| self.live.contains(partition)) {
-            epoch.records.extend(part.records);
-            epoch.offsets.extend(part.position.map(|position| (partition, position)));
-        }
-        if epoch.records.is_empty() && epoch.offsets.is_empty() {
-            self.commit = None;
-            return Ok(());
-        }
-        self.submit(epoch, false)
-    }
-
-    fn submit(&mut self, epoch: Epoch, retried: bool) -> Result<(), WorkerError> {
-        // The generation moves without notice: asked for as late as possible.
-        let membership = self.source.membership()?;
-        self.commit = Some(InFlight::Committing { since: self.clock.now(), retried });
-        let deadline = self.limits.deadline;
-        Ok(self.transactions.ask(TransactionRequest::Commit { epoch, membership, deadline })?)
-    }
-
-    fn hear_transactions(&mut self) -> Result<(), WorkerError> {
-        while let Some(answer) = self.transactions.try_answer()? {
-            self.take_answer(answer)?;
-        }
-        Ok(())
-    }
-
-    fn take_answer(&mut self, answer: TransactionAnswer) -> Result<(), WorkerError> {
-        match answer {
-            TransactionAnswer::Initialised(Ok(())) => {
-                self.producer = Producer::Ready;
-                self.restore()
-            }
-            TransactionAnswer::Initialised(Err(PortError::Retriable(reason))) => {
-                self.observer.note("producer not ready", &reason);
-                self.producer = Producer::Broken { retry_at: self.clock.now() + REINIT };
-                Ok(())
-            }
-            TransactionAnswer::Initialised(Err(fatal)) => Err(fatal.into()),
-            TransactionAnswer::Done { outcome, epoch } => self.take_outcome(outcome, epoch),
-        }
-    }
-
-    fn take_outcome(&mut self, outcome: Outcome, epoch: Epoch) -> Result<(), WorkerError> {
-        let Some(InFlight::Committing { since, retried }) = self.commit.take() else { return Ok(()) };
-        let took = self.clock.now().saturating_sub(since);
-        self.observer.committed(&outcome, took, &epoch.offsets);
-        match outcome {
-            Outcome::Committed => {
-                self.source.committed(&epoch.offsets);
-                Ok(())
-            }
-            Outcome::Aborted { reason } if !retried => {
-                self.observer.note("transaction retried", &reason);
-                self.submit(epoch, true)
-            }
-            Outcome::Aborted { reason } => {
-                self.observer.note("transaction given up", &reason);
-                self.start_over()
-            }
-            Outcome::Broken { reason, fenced } => self.rebuild(reason, fenced),
-        }
-    }
-
-    /// Plans a new producer. After being fenced it waits a while: if another process took over, the consumer is
-    /// fenced too, and learns it by polling meanwhile.
-    fn rebuild(&mut self, reason: String, fenced: bool) -> Result<(), WorkerError> {
-        let now = self.clock.now();
-        if fenced && self.fenced_at.is_some_and(|at| now.saturating_sub(at) < FENCED_TWICE) {
-            return Err(WorkerError::Fenced { reason });
-        }
-        self.observer.note("producer rebuilt", &reason);
-        if fenced {
-            self.fenced_at = Some(now);
-        }
-        let patience = if fenced { FENCED_PATIENCE } else { Duration::ZERO };
-        self.producer = Producer::Broken { retry_at: now + patience };
-        self.start_over()
-    }
-
-    fn init_if_due(&mut self) -> Result<(), WorkerError> {
-        match self.producer {
-            Producer::Broken { retry_at } if self.clock.now() >= retry_at => {
-                self.producer = Producer::Initialising;
-                Ok(self.transactions.ask(TransactionRequest::Init)?)
-            }
-            Producer::Broken { .. } | Producer::Initialising | Producer::Ready => Ok(()),
-        }
-    }
-
-    /// Throws away everything that is not committed, and reads it again.
-    fn start_over(&mut self) -> Result<(), WorkerError> {
-        self.commit = None;
-        let partitions: Vec<i32> = std::mem::take(&mut self.live).into_iter().collect();
-        self.broadcast(|| Command::Close(partitions.clone()))?;
-        self.pressure.clear();
-        self.filling.dirty = false;
-        self.source.stop(&partitions)?;
-        self.restore()?;
-        self.publish_assignment();
-        Ok(())
-    }
-
-    /// Commits what is there, within the deadline: for a revoke and for the drain. A commit that fails here leaves
-    /// nothing behind: the next owner reads it again.
-    fn commit_now(&mut self) -> Result<(), WorkerError> {
-        let until = self.clock.now() + self.limits.deadline;
-        self.wait_for_commit(until)?;
-        if self.live.is_empty() || self.clock.now() >= until {
-            return Ok(());
-        }
-        self.cut()?;
-        self.wait_for_commit(until)
-    }
-
-    fn wait_for_commit(&mut self, until: Duration) -> Result<(), WorkerError> {
-        while self.commit.is_some() && self.clock.now() < until {
-            let freezing = matches!(self.commit, Some(InFlight::Freezing { .. }));
-            if freezing {
-                match self.compute.replies.recv_timeout(POLL) {
-                    Ok(reply) => self.take_reply(reply)?,
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return Err(StationGone.into()),
-                }
-            } else if let Some(answer) = self.transactions.answer_within(POLL) {
-                self.take_answer(answer)?;
-            }
-        }
-        Ok(())
-    }
-
     fn drain(&mut self) -> Result<(), WorkerError> {
         self.observer.note("draining", "no more records are read");
         self.commit_now()?;
@@ -512,7 +231,7 @@ impl<S: Source, O: WorkerObserver> Worker<S, O> {
 
     fn steer(&mut self) -> Result<(), WorkerError> {
         self.observer.in_flight(self.pressure.in_flight_bytes());
-        let live: Vec<i32> = self.live.iter().copied().collect();
+        let live: Vec<i32> = self.live.keys().copied().collect();
         match self.pressure.decide() {
             Flow::Keep => Ok(()),
             Flow::Pause => Ok(self.source.pause(&live)?),
@@ -520,19 +239,15 @@ impl<S: Source, O: WorkerObserver> Worker<S, O> {
         }
     }
 
-    fn publish_assignment(&self) {
-        self.observer.assignment(self.assigned.len(), self.live.len());
-    }
-
     fn thread_of(&self, partition: i32) -> usize {
-        partition.unsigned_abs() as usize % self.compute.commands.len()
+        partition.unsigned_abs() as usize % self.crew.compute_threads()
     }
 
     fn tell(&self, thread: usize, command: Command) -> Result<(), WorkerError> {
-        self.compute.commands[thread].send(command).map_err(|_| StationGone.into())
+        Ok(self.crew.compute().ask((thread, command))?)
     }
 
     fn broadcast(&self, command: impl Fn() -> Command) -> Result<(), WorkerError> {
-        (0..self.compute.commands.len()).try_for_each(|thread| self.tell(thread, command()))
+        (0..self.crew.compute_threads()).try_for_each(|thread| self.tell(thread, command()))
     }
 }

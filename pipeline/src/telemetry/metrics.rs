@@ -11,137 +11,107 @@ use prometheus::{
 const SECONDS: [f64; 15] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0];
 
-/// The handles of all metrics of a process.
-#[derive(Debug, Clone)]
-pub struct Metrics {
-    registry: Registry,
-    /// Records read, by segment.
-    pub records_received: IntCounterVec,
-    /// Records committed to the output topic, by segment.
-    pub records_emitted: IntCounterVec,
-    /// Bytes of records read, by segment.
-    pub input_bytes: IntCounterVec,
-    /// Payload bytes emitted, by segment.
-    pub output_bytes: IntCounterVec,
-    /// Frames emitted, by segment.
-    pub frames_emitted: IntCounterVec,
-    /// Seconds that a stage was computing, by stage.
-    pub busy_seconds: CounterVec,
-    /// Time of one call of a stage, by stage.
-    pub stage_duration_seconds: HistogramVec,
-    /// Streams finished, by segment and status.
-    pub files_processed: IntCounterVec,
-    /// Streams given up and records refused, by error code and segment.
-    pub processing_errors: IntCounterVec,
-    /// Dead letters, by segment and reason.
-    pub dlq_records: IntCounterVec,
-    /// Chunks dropped because they had been seen, or belong to a stream given up, by segment and reason.
-    pub chunks_dropped: IntCounterVec,
-    /// What stages noticed, by stage and fact.
-    pub facts: IntCounterVec,
-    /// Streams in flight, by segment.
-    pub streams_active: IntGaugeVec,
-    /// Bytes read and not processed, by segment.
-    pub queue_bytes: IntGaugeVec,
-    /// Transactions, by segment and outcome.
-    pub transactions: IntCounterVec,
-    /// Time of a transaction, by segment.
-    pub transaction_duration_seconds: HistogramVec,
-    /// Unix time of the last commit, by segment.
-    pub last_commit_timestamp_seconds: GaugeVec,
-    /// Partitions that are ours, by segment.
-    pub assigned_partitions: IntGaugeVec,
-    /// Partitions restored and being read, by segment.
-    pub live_partitions: IntGaugeVec,
-    /// Rebalances and other turns of a worker's life, by segment and kind.
-    pub worker_events: IntCounterVec,
-    /// Questions to the registry that failed, by segment.
-    pub registry_failures: IntCounterVec,
-    /// Times that the model fell back to another device than asked for.
-    pub gpu_fallback: IntCounter,
-    /// Unix time at which the process began.
-    pub start_time_seconds: Gauge,
+/// Declares every metric once: its handle, and how it is registered.
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $field:ident: $kind:ty = $declare:ident($($argument:expr),*);)*) => {
+        /// The handles of all metrics of a process.
+        #[derive(Debug, Clone)]
+        pub struct Metrics {
+            registry: Registry,
+            $($(#[$doc])* pub $field: $kind,)*
+        }
+
+        impl Metrics {
+            /// Registers everything.
+            ///
+            /// # Errors
+            /// Only where a name is registered twice or illegal: a defect that the unit test finds.
+            pub fn new() -> Result<Self, prometheus::Error> {
+                let registry = Registry::new();
+                let all = Declared { registry: &registry };
+                Ok(Self { $($field: all.$declare($($argument),*)?,)* registry: registry.clone() })
+            }
+        }
+    };
 }
 
+metrics! {
+    /// Records read, by segment.
+    records_received: IntCounterVec = counters("treble_records_received_total", "Records read.", &["stage"]);
+    /// Records committed to the output topic, by segment.
+    records_emitted: IntCounterVec = counters("treble_records_emitted_total", "Chunks emitted.", &["stage"]);
+    /// Bytes of records read, by segment.
+    input_bytes: IntCounterVec = counters("treble_audio_input_bytes_total", "Bytes of records read.", &["stage"]);
+    /// Payload bytes emitted, by segment.
+    output_bytes: IntCounterVec = counters("treble_audio_output_bytes_total", "Payload bytes emitted.", &["stage"]);
+    /// Frames emitted, by segment.
+    frames_emitted: IntCounterVec = counters("treble_audio_frames_total", "Frames emitted.", &["stage"]);
+    /// Seconds that a stage was computing, by stage.
+    busy_seconds: CounterVec = seconds("treble_busy_seconds_total", "Seconds spent computing.", &["stage"]);
+    /// Time of one call of a stage, by stage.
+    stage_duration_seconds: HistogramVec = histogram("treble_stage_duration_seconds", "Time of one call of a stage.", &["stage"]);
+    /// Streams finished, by segment and status.
+    files_processed: IntCounterVec = counters("audio_files_processed_total", "Streams finished.", &["stage", "status"]);
+    /// Streams given up and records refused, by error code and segment.
+    processing_errors: IntCounterVec = counters("processing_errors_total", "Streams given up and records refused.", &["error_type", "stage"]);
+    /// Dead letters, by segment and reason.
+    dlq_records: IntCounterVec = counters("treble_dlq_records_total", "Dead letters.", &["stage", "reason"]);
+    /// Chunks dropped because they had been seen, or belong to a stream given up, by segment and reason.
+    chunks_dropped: IntCounterVec = counters("treble_duplicates_dropped_total", "Chunks dropped: seen before, or of a stream that is over.", &["stage", "reason"]);
+    /// What stages noticed, by stage and fact.
+    facts: IntCounterVec = counters("treble_stage_facts_total", "What stages noticed.", &["stage", "fact"]);
+    /// Streams in flight, by segment.
+    streams_active: IntGaugeVec = gauges("treble_streams_active", "Streams in flight.", &["stage"]);
+    /// Bytes read and not processed, by segment.
+    queue_bytes: IntGaugeVec = gauges("treble_queue_bytes", "Bytes read and not processed.", &["stage"]);
+    /// Transactions, by segment and outcome.
+    transactions: IntCounterVec = counters("treble_kafka_transactions_total", "Transactions by outcome.", &["stage", "outcome"]);
+    /// Time of a transaction, by segment.
+    transaction_duration_seconds: HistogramVec = histogram("treble_kafka_transaction_duration_seconds", "Time from begin to the outcome of a transaction.", &["stage"]);
+    /// Unix time of the last commit, by segment.
+    last_commit_timestamp_seconds: GaugeVec = float_gauges("treble_kafka_last_commit_timestamp_seconds", "Unix time of the last commit.", &["stage"]);
+    /// Partitions that are ours, by segment.
+    assigned_partitions: IntGaugeVec = gauges("treble_kafka_assigned_partitions", "Partitions that are ours.", &["stage"]);
+    /// Partitions restored and being read, by segment.
+    live_partitions: IntGaugeVec = gauges("treble_kafka_live_partitions", "Partitions restored and being read.", &["stage"]);
+    /// Rebalances and other turns of a worker's life, by segment and kind.
+    worker_events: IntCounterVec = counters("treble_kafka_rebalances_total", "Rebalances and other turns of a worker's life.", &["stage", "kind"]);
+    /// Questions to the registry that failed, by segment.
+    registry_failures: IntCounterVec = counters("treble_registry_failures_total", "Questions to the schema registry that failed.", &["stage"]);
+    /// Times that the model fell back to another device than asked for.
+    gpu_fallback: IntCounter = counter("treble_gpu_fallback_total", "Times the model fell back to the CPU.");
+    /// Unix time at which the process began.
+    start_time_seconds: Gauge = gauge("process_start_time_seconds", "Unix time at which the process began.");
+}
+
+/// What becomes of a transaction, as a label.
+pub const OUTCOMES: [&str; 4] = ["committed", "aborted", "fenced", "broken"];
+/// How a stream ends, as a label.
+pub const STATUSES: [&str; 2] = ["success", "failed"];
+/// Why a chunk is dropped, as a label.
+pub const DROPS: [&str; 2] = ["repeat", "given_up"];
+
 impl Metrics {
-    /// Registers everything.
-    ///
-    /// # Errors
-    /// Only where a name is registered twice or illegal: a defect that the unit test finds.
-    pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let all = Declared { registry: &registry };
-        let metrics = Self {
-            records_received: all.counters("treble_records_received_total", "Records read.", &["stage"])?,
-            records_emitted: all.counters("treble_records_emitted_total", "Chunks emitted.", &["stage"])?,
-            input_bytes: all.counters("treble_audio_input_bytes_total", "Bytes of records read.", &["stage"])?,
-            output_bytes: all.counters("treble_audio_output_bytes_total", "Payload bytes emitted.", &["stage"])?,
-            frames_emitted: all.counters("treble_audio_frames_total", "Frames emitted.", &["stage"])?,
-            busy_seconds: all.seconds("treble_busy_seconds_total", "Seconds spent computing.", &["stage"])?,
-            stage_duration_seconds: all.histogram(
-                "treble_stage_duration_seconds",
-                "Time of one call of a stage.",
-                &["stage"],
-            )?,
-            files_processed: all.counters(
-                "audio_files_processed_total",
-                "Streams finished.",
-                &["stage", "status"],
-            )?,
-            processing_errors: all.counters(
-                "processing_errors_total",
-                "Streams given up and records refused.",
-                &["error_type", "stage"],
-            )?,
-            dlq_records: all.counters("treble_dlq_records_total", "Dead letters.", &["stage", "reason"])?,
-            chunks_dropped: all.counters(
-                "treble_duplicates_dropped_total",
-                "Chunks dropped: seen before, or of a stream that is over.",
-                &["stage", "reason"],
-            )?,
-            facts: all.counters("treble_stage_facts_total", "What stages noticed.", &["stage", "fact"])?,
-            streams_active: all.gauges("treble_streams_active", "Streams in flight.", &["stage"])?,
-            queue_bytes: all.gauges("treble_queue_bytes", "Bytes read and not processed.", &["stage"])?,
-            transactions: all.counters(
-                "treble_kafka_transactions_total",
-                "Transactions by outcome.",
-                &["stage", "outcome"],
-            )?,
-            transaction_duration_seconds: all.histogram(
-                "treble_kafka_transaction_duration_seconds",
-                "Time from begin to the outcome of a transaction.",
-                &["stage"],
-            )?,
-            last_commit_timestamp_seconds: all.float_gauges(
-                "treble_kafka_last_commit_timestamp_seconds",
-                "Unix time of the last commit.",
-                &["stage"],
-            )?,
-            assigned_partitions: all.gauges(
-                "treble_kafka_assigned_partitions",
-                "Partitions that are ours.",
-                &["stage"],
-            )?,
-            live_partitions: all.gauges(
-                "treble_kafka_live_partitions",
-                "Partitions restored and being read.",
-                &["stage"],
-            )?,
-            worker_events: all.counters(
-                "treble_kafka_rebalances_total",
-                "Rebalances and other turns of a worker's life.",
-                &["stage", "kind"],
-            )?,
-            registry_failures: all.counters(
-                "treble_registry_failures_total",
-                "Questions to the schema registry that failed.",
-                &["stage"],
-            )?,
-            gpu_fallback: all.counter("treble_gpu_fallback_total", "Times the model fell back to the CPU.")?,
-            start_time_seconds: all.gauge("process_start_time_seconds", "Unix time at which the process began.")?,
-            registry: registry.clone(),
-        };
-        Ok(metrics)
+    /// Makes the series of `segment` and its `stages` visible at 0 from the start: a rate over a series that begins
+    /// with its first event misses that event.
+    pub fn begin(&self, segment: &str, stages: &[&str]) {
+        let by_segment =
+            [&self.records_received, &self.records_emitted, &self.input_bytes, &self.output_bytes, &self.frames_emitted];
+        for counter in by_segment.into_iter().chain([&self.registry_failures]) {
+            counter.with_label_values(&[segment]);
+        }
+        let labelled = [
+            (&self.transactions, &OUTCOMES[..]),
+            (&self.files_processed, &STATUSES[..]),
+            (&self.chunks_dropped, &DROPS[..]),
+        ];
+        for (counter, values) in labelled {
+            values.iter().for_each(|value| drop(counter.with_label_values(&[segment, value])));
+        }
+        self.streams_active.with_label_values(&[segment]);
+        for stage in stages {
+            self.busy_seconds.with_label_values(&[stage]);
+        }
     }
 
     /// The text exposition format, version 0.0.4.
@@ -202,5 +172,15 @@ mod tests {
         metrics.records_received.with_label_values(&["decode"]).inc();
         let text = metrics.encode().unwrap();
         assert!(text.contains("treble_records_received_total{stage=\"decode\"} 1"), "{text}");
+    }
+
+    #[test]
+    fn a_segment_shows_its_series_before_anything_happened() {
+        let metrics = Metrics::new().unwrap();
+        metrics.begin("decode", &["decode"]);
+        let text = metrics.encode().unwrap();
+        let series = "treble_kafka_transactions_total{outcome=\"fenced\",stage=\"decode\"} 0";
+        assert!(text.contains(series), "{text}");
+        assert!(text.contains("audio_files_processed_total{stage=\"decode\",status=\"failed\"} 0"), "{text}");
     }
 }

@@ -1,0 +1,81 @@
+//! What a partition contributes to a transaction: buffered as it is emitted, cut by [`Partition::freeze`].
+
+use super::{Notice, Partition};
+use crate::error::PartitionHalt;
+use crate::ports::{InRecord, OutRecord};
+use crate::runtime::stream::{Stream, StreamOutput};
+use treble_schemas::ChunkBody;
+
+/// What one partition contributes to a transaction.
+#[derive(Debug, Default)]
+pub struct EpochPart {
+    /// The tenure under which it was cut.
+    pub tenure: u64,
+    /// Records to write, in order.
+    pub records: Vec<OutRecord>,
+    /// The position to commit, if it moved.
+    pub position: Option<i64>,
+}
+
+impl Partition {
+    pub(super) fn write(&mut self, stream: &Stream, out: StreamOutput) {
+        self.notices.extend(out.facts.into_iter().map(|(stage, fact)| Notice::Fact(stage, fact)));
+        for chunk in &out.chunks {
+            if let ChunkBody::Start { segment, .. } | ChunkBody::Data { segment, .. } = &chunk.body {
+                let (frames, bytes) = (segment.n_samples, segment.data.len() as u64);
+                self.notices.push(Notice::Emitted { frames, bytes });
+            }
+            let record = self.writer.output(self.id, chunk, stream.traceparent());
+            self.push_record(record);
+        }
+    }
+
+    pub(super) fn dead_letter(
+        &mut self,
+        record: &InRecord,
+        stage: &str,
+        code: &'static str,
+        message: &str,
+        stream_first_offset: Option<i64>,
+    ) {
+        self.notices.push(Notice::DeadLetter { code });
+        let letter = self.writer.dead_letter(record, stage, code, message, stream_first_offset);
+        self.push_record(letter);
+    }
+
+    fn push_record(&mut self, record: OutRecord) {
+        self.record_bytes += record.size_bytes();
+        self.records.push(record);
+    }
+
+    /// Whether a commit would write anything or move the position.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        !self.records.is_empty() || !self.touched.is_empty() || self.watermark.has_moved()
+    }
+
+    /// Cuts the epoch: everything emitted so far, the state of every stream touched, and the position.
+    pub fn freeze(&mut self) -> Result<EpochPart, PartitionHalt> {
+        self.settle()?;
+        let position = self.watermark.position();
+        for id in std::mem::take(&mut self.touched) {
+            if let Some(stream) = self.streams.get_mut(&id) {
+                let state = stream.state(position, &self.blueprint.stages);
+                let record = self.writer.state(self.id, &id, &state);
+                self.records.push(record);
+                self.gone.remove(&id);
+            }
+        }
+        for id in std::mem::take(&mut self.gone) {
+            if !self.streams.contains_key(&id) {
+                self.records.push(self.writer.tombstone(self.id, &id));
+            }
+        }
+        self.record_bytes = 0;
+        Ok(EpochPart {
+            tenure: self.tenure,
+            records: std::mem::take(&mut self.records),
+            position: self.watermark.freeze(),
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! Windows of all streams of a partition, brought to the model in one batch and back.
+
+use super::Partition;
+use crate::error::PartitionHalt;
+use crate::runtime::stream::StreamOutput;
+use treble_core::{StageError, Window};
+use treble_schemas::StreamId;
+
+impl Partition {
+    /// Runs the model for everything that waits for it.
+    pub fn settle(&mut self) -> Result<(), PartitionHalt> {
+        loop {
+            let (owners, windows) = self.gather();
+            if windows.is_empty() {
+                self.waiting_windows = 0;
+                return Ok(());
+            }
+            let results = self.infer(windows)?;
+            self.distribute(owners, results)?;
+        }
+    }
+
+    fn gather(&mut self) -> (Vec<(StreamId, usize, usize)>, Vec<Window>) {
+        let (mut owners, mut all) = (Vec::new(), Vec::new());
+        for id in &self.touched {
+            let Some(stream) = self.streams.get_mut(id) else { continue };
+            for (operator, windows) in stream.windows() {
+                owners.push((id.clone(), operator, windows.len()));
+                all.extend(windows);
+            }
+        }
+        (owners, all)
+    }
+
+    fn infer(&self, windows: Vec<Window>) -> Result<Vec<Window>, PartitionHalt> {
+        let stage = self.writer.stage_name();
+        let missing = || StageError::Inference { detail: "a stage wants a model, but none is loaded".to_owned() };
+        let engine = self.blueprint.assets.inference.as_ref();
+        let engine = engine.ok_or_else(|| PartitionHalt::Engine { stage, error: missing() })?;
+        engine.infer(windows).map_err(|error| PartitionHalt::Engine { stage, error })
+    }
+
+    fn distribute(
+        &mut self,
+        owners: Vec<(StreamId, usize, usize)>,
+        results: Vec<Window>,
+    ) -> Result<(), PartitionHalt> {
+        let mut results = results.into_iter();
+        for (id, operator, count) in owners {
+            let own: Vec<Window> = results.by_ref().take(count).collect();
+            let Some(mut stream) = self.streams.remove(&id) else { continue };
+            let mut out = StreamOutput::default();
+            let outcome = stream.supply(operator, own, &mut out);
+            self.write(&stream, out);
+            self.conclude(stream, outcome, None)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,284 @@
+use super::*;
+use crate::ports::Header;
+use crate::runtime::fakes::{AllChunks, GRID4, Still, blueprint};
+use crate::topology::Segment;
+use bytes::Bytes;
+use treble_schemas::frame::{self, Format};
+use treble_schemas::{AudioFormat, ChunkBody, Segment as Data, Totals};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One partition, and the offsets of what it is fed.
+struct Bench {
+    partition: Partition,
+    next_offset: i64,
+    committed: Vec<OutRecord>,
+}
+
+fn open(live_from: i64, streams: Vec<(StreamId, StreamState)>) -> Bench {
+    let segment = Segment {
+        stages: vec![&GRID4],
+        input_topic: "in".to_owned(),
+        output_topic: "out".to_owned(),
+        state_topic: "state".to_owned(),
+        group: "group".to_owned(),
+    };
+    let writer = RecordWriter::new(segment, "dlq".to_owned(), 1, 2, Arc::new(Still));
+    let limits = PartitionLimits {
+        max_epoch_bytes: 1 << 20,
+        max_windows: 8,
+        gap_timeout: 10 * SECOND,
+        idle_timeout: 60 * SECOND,
+    };
+    let tenure = Tenure { partition: 0, number: 1, live_from };
+    let blueprint = Rc::new(blueprint(&[&GRID4]));
+    let partition = Partition::new(tenure, blueprint, Rc::new(writer), limits, streams, Duration::ZERO);
+    Bench { partition, next_offset: live_from, committed: Vec::new() }
+}
+
+fn id(name: &str) -> StreamId {
+    StreamId::new(name).unwrap()
+}
+
+fn start() -> ChunkBody {
+    let format = AudioFormat { codec: "x/y".to_owned(), ..AudioFormat::default() };
+    ChunkBody::Start { format, segment: Data::default() }
+}
+
+fn data(text: &str) -> ChunkBody {
+    let data = Bytes::copy_from_slice(text.as_bytes());
+    ChunkBody::Data { format: None, segment: Data { data, ..Data::default() } }
+}
+
+fn end() -> ChunkBody {
+    ChunkBody::End(Totals::default())
+}
+
+fn chunk(stream: &str, seq: u64, capture_time_us: i64, body: ChunkBody) -> AudioChunk {
+    AudioChunk { stream_id: id(stream), seq, capture_time_us, source: None, body }
+}
+
+impl Bench {
+    fn feed_value(&mut self, key: &str, value: Option<Bytes>) -> i64 {
+        let offset = self.next_offset;
+        self.next_offset += 1;
+        self.partition.receive(InRecord {
+            topic: "in".into(),
+            partition: 0,
+            offset,
+            timestamp_ms: 0,
+            key: Some(Bytes::copy_from_slice(key.as_bytes())),
+            value,
+            headers: vec![Header::text("trace", "kept")],
+        });
+        offset
+    }
+
+    fn feed(&mut self, chunk: &AudioChunk) -> i64 {
+        let mut value = Vec::new();
+        frame::write_header(&mut value, 1, Format::Protobuf);
+        chunk.encode(&mut value);
+        self.feed_value(chunk.stream_id.as_str(), Some(value.into()))
+    }
+
+    fn stream(&mut self, name: &str, bodies: Vec<ChunkBody>) {
+        for (seq, body) in (0..).zip(bodies) {
+            self.feed(&chunk(name, seq, 7, body));
+        }
+    }
+
+    fn work(&mut self, now: Duration) {
+        self.partition.work(&AllChunks, now).unwrap().unwrap();
+        self.partition.tick(now).unwrap();
+    }
+
+    fn commit(&mut self) -> Option<i64> {
+        let part = self.partition.freeze().unwrap();
+        self.committed.extend(part.records);
+        part.position
+    }
+
+    fn to(&self, topic: &str) -> Vec<&OutRecord> {
+        self.committed.iter().filter(|record| record.topic == topic).collect()
+    }
+
+    /// What was emitted for a stream: `START`, data, `END`, or `ABORT` with its code and message.
+    fn output(&self, name: &str) -> Vec<String> {
+        let of = |record: &&&OutRecord| record.key == name.as_bytes();
+        let chunks = self.to("out").iter().filter(of).map(|record| read(record)).collect::<Vec<_>>();
+        assert!(chunks.iter().map(|chunk| chunk.seq).eq(0..chunks.len() as u64), "gapless from 0");
+        chunks.into_iter().map(|chunk| told(chunk.body)).collect()
+    }
+
+    /// The latest state of a stream: `None` where there is none or a tombstone.
+    fn state(&self, name: &str) -> Option<StreamState> {
+        let record = *self.to("state").iter().rfind(|record| record.key == name.as_bytes())?;
+        let framed = frame::split(record.value.as_ref()?, Format::Protobuf).unwrap();
+        Some(StreamState::from_wire(framed.body).unwrap())
+    }
+}
+
+fn read(record: &OutRecord) -> AudioChunk {
+    AudioChunk::decode(frame::split(record.value.as_ref().unwrap(), Format::Protobuf).unwrap().body).unwrap()
+}
+
+fn told(body: ChunkBody) -> String {
+    match body {
+        ChunkBody::Start { .. } => "START".to_owned(),
+        ChunkBody::Data { segment, .. } => String::from_utf8_lossy(&segment.data).into_owned(),
+        ChunkBody::End(_) => "END".to_owned(),
+        ChunkBody::Abort(reason) => format!("ABORT {}: {}", reason.code, reason.message),
+    }
+}
+
+#[test]
+fn a_stream_comes_out_whole_and_its_state_ends_in_a_tombstone() {
+    let mut bench = open(0, Vec::new());
+    bench.stream("a", vec![start(), data("abc"), data("defgh")]);
+    bench.work(Duration::ZERO);
+    assert_eq!(bench.commit(), Some(3));
+    assert_eq!(bench.state("a").unwrap().next_in_seq, 3);
+    bench.feed(&chunk("a", 3, 7, end()));
+    bench.work(Duration::ZERO);
+    assert_eq!(bench.commit(), Some(4));
+    assert_eq!(bench.output("a"), ["START", "bcde", "fghi", "END"]);
+    let last = bench.to("state").last().copied().unwrap();
+    assert!(last.key == "a" && last.value.is_none());
+    assert_eq!(bench.partition.stream_count(), 0);
+}
+
+#[test]
+fn a_record_that_is_no_chunk_costs_one_dead_letter_and_nobody_else_notices() {
+    let mut bench = open(0, Vec::new());
+    bench.feed(&chunk("a", 0, 7, start()));
+    let offset = bench.feed_value("a", Some(Bytes::from_static(b"not framed at all")));
+    bench.feed(&chunk("a", 1, 7, data("abcd")));
+    bench.feed(&chunk("a", 2, 7, end()));
+    bench.work(Duration::ZERO);
+    assert_eq!(bench.commit(), Some(4));
+    assert_eq!(bench.output("a"), ["START", "bcde", "END"]);
+    let letters = bench.to("dlq");
+    assert_eq!(letters.len(), 1);
+    assert_eq!((&letters[0].key[..], letters[0].value.as_deref()), (&b"a"[..], Some(&b"not framed at all"[..])));
+    let header = |name: &str| letters[0].headers.iter().find(|header| header.name.ends_with(name)).unwrap().value.clone();
+    assert_eq!(header("trace").as_deref(), Some(&b"kept"[..]), "original headers stay");
+    assert_eq!(header("offset").as_deref(), Some(offset.to_string().as_bytes()));
+}
+
+#[test]
+fn a_panic_in_a_stage_gives_up_its_stream_with_one_dead_letter() {
+    let mut bench = open(0, Vec::new());
+    bench.stream("bad", vec![start(), data("abcd"), data("!"), data("more"), end()]);
+    bench.stream("good", vec![start(), data("abcd"), end()]);
+    bench.work(Duration::ZERO);
+    bench.commit();
+    assert_eq!(bench.output("bad")[..2], ["START", "bcde"]);
+    assert!(bench.output("bad")[2].starts_with("ABORT panicked"), "{:?}", bench.output("bad"));
+    assert_eq!(bench.output("bad").len(), 3);
+    assert_eq!(bench.output("good"), ["START", "bcde", "END"]);
+    assert_eq!(bench.to("dlq").len(), 1);
+    assert_eq!(bench.state("bad"), None, "its END was skipped, and nothing of it remains");
+}
+
+#[test]
+fn a_gap_ends_in_abort_with_the_missing_range_after_the_limit() {
+    let mut bench = open(0, Vec::new());
+    bench.feed(&chunk("a", 0, 7, start()));
+    bench.feed(&chunk("a", 1, 7, data("abcd")));
+    bench.feed(&chunk("a", 4, 7, data("efgh")));
+    bench.work(Duration::ZERO);
+    bench.work(9 * SECOND);
+    bench.commit();
+    assert_eq!(bench.output("a"), ["START", "bcde"], "it may still come");
+    bench.work(10 * SECOND);
+    bench.commit();
+    let abort = bench.output("a").pop().unwrap();
+    assert!(abort.starts_with("ABORT gap: chunks 2..=3 are missing"), "{abort}");
+    assert_eq!(bench.to("dlq").len(), 1);
+    assert!(bench.state("a").unwrap().aborted.is_some(), "what comes late must be skipped, by a successor too");
+}
+
+#[test]
+fn what_comes_late_but_within_the_limit_closes_the_gap() {
+    let mut bench = open(0, Vec::new());
+    for (seq, body) in [(0, start()), (2, data("efgh")), (3, end())] {
+        bench.feed(&chunk("a", seq, 7, body));
+    }
+    bench.work(Duration::ZERO);
+    bench.feed(&chunk("a", 1, 7, data("abcd")));
+    bench.work(9 * SECOND);
+    bench.commit();
+    assert_eq!(bench.output("a"), ["START", "bcde", "fghi", "END"]);
+    assert!(bench.to("dlq").is_empty());
+}
+
+#[test]
+fn a_silent_stream_is_given_up_and_its_state_goes_later() {
+    let mut bench = open(0, Vec::new());
+    bench.stream("a", vec![start(), data("abcd")]);
+    bench.work(Duration::ZERO);
+    bench.work(59 * SECOND);
+    assert_eq!(bench.partition.stream_count(), 1);
+    bench.work(60 * SECOND);
+    bench.commit();
+    assert!(bench.output("a")[2].starts_with("ABORT idle"), "{:?}", bench.output("a"));
+    bench.work(120 * SECOND);
+    bench.commit();
+    assert_eq!((bench.partition.stream_count(), bench.state("a")), (0, None));
+    assert_eq!(bench.output("a").len(), 3, "given up once");
+}
+
+#[test]
+fn a_repeat_is_dropped_and_counted() {
+    let mut bench = open(0, Vec::new());
+    for (seq, body) in [(0, start()), (1, data("abcd")), (1, data("abcd")), (0, start()), (2, end()), (1, data("abcd"))] {
+        bench.feed(&chunk("a", seq, 7, body));
+    }
+    bench.work(Duration::ZERO);
+    bench.commit();
+    assert_eq!(bench.output("a"), ["START", "bcde", "END"]);
+    let repeats = bench.partition.take_notices();
+    assert_eq!(repeats.iter().filter(|notice| **notice == Notice::Repeat).count(), 2);
+    assert_eq!(repeats.iter().filter(|notice| **notice == Notice::Skipped).count(), 1, "after END");
+    assert_eq!(bench.partition.stream_count(), 0);
+}
+
+#[test]
+fn a_new_stream_of_the_same_id_supersedes_one_that_did_not_end() {
+    let mut bench = open(0, Vec::new());
+    bench.stream("a", vec![start(), data("abcd")]);
+    for (seq, body) in [(0, start()), (1, data("wxyz")), (2, end())] {
+        bench.feed(&chunk("a", seq, 8, body));
+    }
+    bench.work(Duration::ZERO);
+    bench.commit();
+    let all: Vec<String> = bench.to("out").into_iter().map(|record| told(read(record).body)).collect();
+    assert!(all[2].starts_with("ABORT superseded"), "{all:?}");
+    assert_eq!((&all[..2], &all[3..]), (&["START", "bcde"].map(str::to_owned)[..], &["START", "xyz{", "END"].map(str::to_owned)[..]));
+}
+
+#[test]
+fn a_successor_replays_and_emits_only_what_is_not_committed() {
+    let bodies = [start(), data("abcd"), data("ef"), data("ghij"), end()];
+    let records = |bench: &mut Bench, from: usize, to: usize| {
+        for (seq, body) in (0..).zip(&bodies).skip(from).take(to - from) {
+            bench.feed(&chunk("a", seq, 7, body.clone()));
+        }
+    };
+    for lost_after in 1..=4 {
+        let mut first = open(0, Vec::new());
+        records(&mut first, 0, lost_after);
+        first.work(Duration::ZERO);
+        let committed = first.commit().unwrap();
+        let state = first.state("a").unwrap();
+        let from = state.restart_offset;
+        assert!(from <= committed);
+        let mut second = open(committed, vec![(id("a"), state)]);
+        second.next_offset = from;
+        second.committed = first.committed;
+        records(&mut second, from as usize, bodies.len());
+        second.work(Duration::ZERO);
+        second.commit();
+        assert_eq!(second.output("a"), ["START", "bcde", "fghi", "jk", "END"], "lost after {lost_after}");
+    }
+}
