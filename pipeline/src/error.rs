@@ -49,7 +49,9 @@ pub enum StreamFault {
         seq: u64,
     },
     /// Chunks did not come in time.
-    #[error("chunks {from}..={to} are missing and did not come within flow.gap_timeout_ms; publish them again")]
+    #[error(
+        "chunks {from}..={to} are missing and did not come within flow.gap_timeout_ms; publish them again"
+    )]
     Gap {
         /// The first missing number.
         from: u64,

@@ -8,8 +8,8 @@
 //! and I/O. Deliberately absent: signal processing, which is the stage crates' business.
 //!
 //! Module map: [`stages`] the one list of stages · [`topology`] which of them share a process · [`flow`]
-//! decisions · [`error`] what they decide about · [`ports`] what the runtime needs from the world · [`kafka`] the world as Kafka ·
-//! [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] · [`telemetry`] ·
+//! decisions · [`error`] what they decide about · [`ports`] what the runtime needs from the world · [`kafka`] the
+//! world as Kafka · [`memory`] the world in memory · [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] · [`telemetry`] ·
 //! [`admin`] · [`offline`] the same chain over a file · [`config`] · [`cli`].
 
 pub mod admin;
@@ -20,6 +20,7 @@ pub mod convert;
 pub mod error;
 pub mod flow;
 pub mod kafka;
+pub mod memory;
 pub mod offline;
 pub mod ports;
 pub mod runtime;

@@ -1,7 +1,7 @@
 //! Which streams just ended: a late repeat of one of their chunks is dropped instead of being taken for a new
-//! stream without a beginning.
+//! stream, with a beginning or without.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use treble_schemas::StreamId;
 
 /// How many ended streams a partition remembers: repeats come within seconds, and 4,096 ids are 200 KiB.
@@ -11,13 +11,13 @@ const CAPACITY: usize = 4096;
 #[derive(Debug, Default)]
 pub struct RecentStreams {
     order: VecDeque<StreamId>,
-    known: HashSet<StreamId>,
+    known: HashMap<StreamId, i64>,
 }
 
 impl RecentStreams {
-    /// `id` has ended; the oldest is forgotten where there are too many.
-    pub fn remember(&mut self, id: StreamId) {
-        if !self.known.insert(id.clone()) {
+    /// `id`, whose START was captured at `started_at_us`, has ended; the oldest is forgotten where there are too many.
+    pub fn remember(&mut self, id: StreamId, started_at_us: i64) {
+        if self.known.insert(id.clone(), started_at_us).is_some() {
             return;
         }
         self.order.push_back(id);
@@ -28,10 +28,12 @@ impl RecentStreams {
         }
     }
 
-    /// Whether `id` ended recently.
+    /// Whether chunk `seq`, captured at `capture_time_us`, repeats one of the stream `id` that ended recently. A
+    /// START does where it carries the time of that stream's; without a time (0) it begins another stream.
     #[must_use]
-    pub fn contains(&self, id: &StreamId) -> bool {
-        self.known.contains(id)
+    pub fn repeats(&self, id: &StreamId, seq: u64, capture_time_us: i64) -> bool {
+        let same_start = |started_at_us: &i64| capture_time_us != 0 && *started_at_us == capture_time_us;
+        self.known.get(id).is_some_and(|started_at_us| seq > 0 || same_start(started_at_us))
     }
 }
 
@@ -46,8 +48,18 @@ mod tests {
     #[test]
     fn remembers_the_latest_and_forgets_the_oldest() {
         let mut recent = RecentStreams::default();
-        (0..=CAPACITY).for_each(|number| recent.remember(id(number)));
-        assert!(!recent.contains(&id(0)));
-        assert!(recent.contains(&id(1)) && recent.contains(&id(CAPACITY)));
+        (0..=CAPACITY).for_each(|number| recent.remember(id(number), 5));
+        assert!(!recent.repeats(&id(0), 1, 0));
+        assert!(recent.repeats(&id(1), 1, 0) && recent.repeats(&id(CAPACITY), 1, 0));
+    }
+
+    #[test]
+    fn a_start_is_a_repeat_only_where_it_carries_the_same_time() {
+        let mut recent = RecentStreams::default();
+        recent.remember(id(1), 5);
+        assert!(recent.repeats(&id(1), 0, 5));
+        assert!(!recent.repeats(&id(1), 0, 6), "another stream of the same id");
+        recent.remember(id(1), 0);
+        assert!(!recent.repeats(&id(1), 0, 0), "its producer knows no time");
     }
 }

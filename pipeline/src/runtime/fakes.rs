@@ -36,7 +36,8 @@ impl<const N: usize> ErasedStage for Grid<N> {
             checkpoint.chunks_exact(8).map(|chunk| u64::from_le_bytes(chunk.try_into().unwrap())).collect();
         if let [pushed, emitted] = counts[..] {
             (self.begun, self.pushed, self.emitted) = (true, pushed, emitted);
-            self.restart = Restart { input: pushed, output: emitted, checkpoint: Bytes::copy_from_slice(checkpoint) };
+            self.restart =
+                Restart { input: pushed, output: emitted, checkpoint: Bytes::copy_from_slice(checkpoint) };
         }
         Ok(())
     }
@@ -110,7 +111,10 @@ pub(super) fn blueprint(stages: &[&'static StageEntry]) -> Blueprint {
 
 /// An input of `data`.
 pub(super) fn payload(data: &str) -> AnyPayload {
-    AnyPayload::Encoded(EncodedChunk { data: Bytes::copy_from_slice(data.as_bytes()), ..EncodedChunk::default() })
+    AnyPayload::Encoded(EncodedChunk {
+        data: Bytes::copy_from_slice(data.as_bytes()),
+        ..EncodedChunk::default()
+    })
 }
 
 /// Every id up to 9 means a chunk.

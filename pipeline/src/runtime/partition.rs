@@ -187,7 +187,11 @@ impl Partition {
 
     /// Works until nothing is left to do, the epoch is full, or enough windows wait for the model. `Err` from the
     /// registry means: try again later, nothing was lost.
-    pub fn work(&mut self, schemas: &dyn Schemas, now: Duration) -> Result<Result<(), PortError>, PartitionHalt> {
+    pub fn work(
+        &mut self,
+        schemas: &dyn Schemas,
+        now: Duration,
+    ) -> Result<Result<(), PortError>, PartitionHalt> {
         while self.has_work() && self.waiting_windows < self.limits.max_windows {
             if let Some(id) = self.ready.pop_front() {
                 self.step(&id, now)?;
@@ -244,7 +248,7 @@ impl Partition {
             Some(stream) if !stream.wants(record.offset) => return Ok(()),
             Some(stream) => stream,
             None if replay => return Ok(()),
-            None if chunk.seq > 0 && self.recent.contains(&id) => {
+            None if self.recent.repeats(&id, chunk.seq, chunk.capture_time_us) => {
                 self.notices.push(Notice::Skipped);
                 return Ok(());
             }
@@ -255,11 +259,8 @@ impl Partition {
                 self.streams.entry(id.clone()).or_insert(fresh)
             }
         };
-        let inbound = Inbound {
-            body: chunk.body,
-            capture_time_us: chunk.capture_time_us,
-            record: Arc::clone(record),
-        };
+        let inbound =
+            Inbound { body: chunk.body, capture_time_us: chunk.capture_time_us, record: Arc::clone(record) };
         match stream.accept(chunk.seq, inbound, now) {
             Arrival::Ready => {
                 self.ready.push_back(id.clone());
@@ -282,7 +283,8 @@ impl Partition {
         if chunk.seq != 0 {
             return Ok(());
         }
-        while self.streams.get(&chunk.stream_id).is_some_and(|stream| stream.is_ready() || stream.finishing()) {
+        while self.streams.get(&chunk.stream_id).is_some_and(|stream| stream.is_ready() || stream.finishing())
+        {
             if self.ready.is_empty() {
                 self.settle()?;
             } else {
@@ -351,14 +353,14 @@ impl Partition {
             }
             Ok(Progress::Ended) => {
                 self.notices.push(Notice::StreamEnded);
-                self.recent.remember(id.clone());
+                self.recent.remember(id.clone(), stream.started_at_us());
                 self.gone.insert(id);
             }
             Ok(Progress::Aborted) => {
                 if stream.aborted().is_none() {
                     self.notices.push(Notice::StreamAborted { code: "aborted_upstream" });
                 }
-                self.recent.remember(id.clone());
+                self.recent.remember(id.clone(), stream.started_at_us());
                 self.gone.insert(id);
             }
             Err(fault) => {
@@ -405,7 +407,8 @@ impl Partition {
     /// Gives up the streams that waited too long. Call at least once a second.
     pub fn tick(&mut self, now: Duration) -> Result<(), PartitionHalt> {
         let (gap, idle) = (self.limits.gap_timeout, self.limits.idle_timeout);
-        let overdue = |(id, stream): (&StreamId, &Stream)| Some((id.clone(), stream.overdue(now, gap, idle)?));
+        let overdue =
+            |(id, stream): (&StreamId, &Stream)| Some((id.clone(), stream.overdue(now, gap, idle)?));
         let mut all: Vec<_> = self.streams.iter().filter_map(overdue).collect();
         all.sort_by(|(left, _), (right, _)| left.cmp(right));
         for (id, fault) in all {

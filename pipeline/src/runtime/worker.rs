@@ -114,13 +114,7 @@ const POLL: Duration = Duration::from_millis(5);
 
 impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     /// A worker that owns its ports; nothing is read before [`run`](Self::run).
-    pub fn new(
-        source: S,
-        crew: C,
-        clock: Arc<dyn Clock>,
-        limits: WorkerLimits,
-        observer: O,
-    ) -> Self {
+    pub fn new(source: S, crew: C, clock: Arc<dyn Clock>, limits: WorkerLimits, observer: O) -> Self {
         let filling = Filling { since: clock.now(), input_bytes: 0, dirty: false };
         let pressure = Pressure::new(limits.high_water_bytes, limits.low_water_bytes);
         Self {

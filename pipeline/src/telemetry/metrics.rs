@@ -95,8 +95,13 @@ impl Metrics {
     /// Makes the series of `segment` and its `stages` visible at 0 from the start: a rate over a series that begins
     /// with its first event misses that event.
     pub fn begin(&self, segment: &str, stages: &[&str]) {
-        let by_segment =
-            [&self.records_received, &self.records_emitted, &self.input_bytes, &self.output_bytes, &self.frames_emitted];
+        let by_segment = [
+            &self.records_received,
+            &self.records_emitted,
+            &self.input_bytes,
+            &self.output_bytes,
+            &self.frames_emitted,
+        ];
         for counter in by_segment.into_iter().chain([&self.registry_failures]) {
             counter.with_label_values(&[segment]);
         }
@@ -127,7 +132,10 @@ struct Declared<'a> {
 }
 
 impl Declared<'_> {
-    fn add<M: prometheus::core::Collector + Clone + 'static>(&self, metric: M) -> Result<M, prometheus::Error> {
+    fn add<M: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        metric: M,
+    ) -> Result<M, prometheus::Error> {
         self.registry.register(Box::new(metric.clone()))?;
         Ok(metric)
     }

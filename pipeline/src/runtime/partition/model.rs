@@ -34,7 +34,8 @@ impl Partition {
 
     fn infer(&self, windows: Vec<Window>) -> Result<Vec<Window>, PartitionHalt> {
         let stage = self.writer.stage_name();
-        let missing = || StageError::Inference { detail: "a stage wants a model, but none is loaded".to_owned() };
+        let missing =
+            || StageError::Inference { detail: "a stage wants a model, but none is loaded".to_owned() };
         let engine = self.blueprint.assets.inference.as_ref();
         let engine = engine.ok_or_else(|| PartitionHalt::Engine { stage, error: missing() })?;
         engine.infer(windows).map_err(|error| PartitionHalt::Engine { stage, error })

@@ -40,7 +40,9 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
         self.assignments += 1;
         let waiting = self.assigned.iter().filter(|partition| !self.live.contains_key(partition));
         for partition in waiting {
-            self.crew.restores().ask(RestoreRequest { partition: *partition, assignment: self.assignments })?;
+            self.crew
+                .restores()
+                .ask(RestoreRequest { partition: *partition, assignment: self.assignments })?;
         }
         Ok(())
     }
