@@ -2,9 +2,9 @@
 //! compared with byte for byte.
 
 use crate::config::Config;
+use crate::error::{ChainBuildError, ChainError};
 use crate::runtime::assembly::{self, RunError};
 use crate::runtime::blueprint::Blueprint;
-use crate::error::{ChainBuildError, ChainError};
 use crate::runtime::chain::{Chain, ChainOutput, ChainRestart};
 use crate::stages::STAGES;
 use crate::telemetry::metrics::Metrics;

@@ -39,7 +39,8 @@ impl InRecord {
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         let length = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
-        let headers: usize = self.headers.iter().map(|header| header.name.len() + length(&header.value)).sum();
+        let headers: usize =
+            self.headers.iter().map(|header| header.name.len() + length(&header.value)).sum();
         (length(&self.key) + length(&self.value) + headers + 64) as u64
     }
 }

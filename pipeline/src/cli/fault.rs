@@ -2,19 +2,17 @@
 
 use super::exit::Exit;
 use super::failure::Failure;
+use crate::error::ChainBuildError;
 use crate::kafka::client::SecretError;
 use crate::kafka::fault::KafkaFault;
 use crate::offline::OfflineError;
 use crate::runtime::RunError;
-use crate::error::ChainBuildError;
 use crate::runtime::model::ModelSetupError;
 use crate::schema_registry::RegistryError;
 use treble_core::StageError;
 
-const START_KAFKA: &str =
-    "start the local one with `make kafka-up`, or name yours with --bootstrap-servers or TREBLE_BOOTSTRAP_SERVERS";
-const START_REGISTRY: &str =
-    "start the local one with `make kafka-up`, or name yours with --registry-url or TREBLE_SCHEMA_REGISTRY_URL";
+const START_KAFKA: &str = "start the local one with `make kafka-up`, or name yours with --bootstrap-servers or TREBLE_BOOTSTRAP_SERVERS";
+const START_REGISTRY: &str = "start the local one with `make kafka-up`, or name yours with --registry-url or TREBLE_SCHEMA_REGISTRY_URL";
 const BASELINE: &str = "or go without a model: --set upscale.mode=baseline";
 
 impl From<KafkaFault> for Failure {
@@ -57,9 +55,9 @@ impl From<RegistryError> for Failure {
                     .mend(START_REGISTRY)
             }
             RegistryError::Unauthorized { .. } => Self::new(Exit::Permission, error.to_string()),
-            RegistryError::NotRegistered { .. } | RegistryError::Refused { .. } | RegistryError::Client { .. } => {
-                Self::new(Exit::Config, error.to_string())
-            }
+            RegistryError::NotRegistered { .. }
+            | RegistryError::Refused { .. }
+            | RegistryError::Client { .. } => Self::new(Exit::Config, error.to_string()),
             RegistryError::UnknownId { .. } | RegistryError::Incompatible { .. } => {
                 Self::new(Exit::Failure, error.to_string())
             }
@@ -123,7 +121,9 @@ impl From<OfflineError> for Failure {
         let what = error.to_string();
         match error {
             OfflineError::Read(_) | OfflineError::Write(_) => Self::new(Exit::Io, what),
-            OfflineError::Chain(fault) => of_stage(&fault.error, format!("{} refused the input", fault.stage)),
+            OfflineError::Chain(fault) => {
+                of_stage(&fault.error, format!("{} refused the input", fault.stage))
+            }
             OfflineError::Build(fault) => fault.into(),
             OfflineError::Setup(fault) => Self::from(*fault),
         }

@@ -27,9 +27,7 @@ pub struct EpochFacts {
 /// Whether to cut now. One epoch is in flight at a time; the next fills meanwhile.
 #[must_use]
 pub fn is_due(facts: &EpochFacts, limits: &EpochLimits) -> bool {
-    facts.dirty
-        && !facts.in_flight
-        && (facts.age >= limits.interval || facts.input_bytes >= limits.max_bytes)
+    facts.dirty && !facts.in_flight && (facts.age >= limits.interval || facts.input_bytes >= limits.max_bytes)
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ use crate::kafka::state_log::KafkaStateLog;
 use crate::kafka::transaction::KafkaTransactions;
 use crate::ports::{Clock, PortError, Schemas, Source};
 use crate::schema_registry::{
-    ContractIds, RegisteredSchemas, Registration, RegistryAuth, RegistryError, SchemaRegistry, while_unreachable,
+    ContractIds, RegisteredSchemas, Registration, RegistryAuth, RegistryError, SchemaRegistry,
+    while_unreachable,
 };
 use crate::stages::{STAGES, StageConfigs};
 use crate::telemetry::metrics::Metrics;
@@ -125,7 +126,8 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     for segment in segments {
         workers.push(parts.start(segment)?);
     }
-    let telemetry: Vec<_> = workers.iter().map(|worker| (worker.name.clone(), Arc::clone(&worker.telemetry))).collect();
+    let telemetry: Vec<_> =
+        workers.iter().map(|worker| (worker.name.clone(), Arc::clone(&worker.telemetry))).collect();
     let readiness = Arc::new(move || {
         telemetry.iter().map(|(name, telemetry)| (name.clone(), telemetry.is_ready())).collect()
     });
@@ -211,8 +213,12 @@ impl Parts<'_> {
         let stages: Vec<&str> = segment.stages.iter().map(|stage| stage.name).collect();
         self.metrics.begin(&name, &stages);
         let limit = self.config.flow.dead_letters_per_minute as usize;
-        let telemetry =
-            Arc::new(SegmentTelemetry::new(name.clone(), self.metrics.clone(), Arc::clone(&self.clock), limit));
+        let telemetry = Arc::new(SegmentTelemetry::new(
+            name.clone(),
+            self.metrics.clone(),
+            Arc::clone(&self.clock),
+            limit,
+        ));
         let (links, compute) = self.start_compute(&segment, &telemetry)?;
         let mut worker = self.worker(&segment, links, &telemetry)?;
         let (shutdown, watched) = (self.shutdown.clone(), Arc::clone(&telemetry));
@@ -292,7 +298,8 @@ impl Parts<'_> {
         let Config { kafka, instance_id, commit, flow, .. } = self.config;
         let name = segment.name();
         let reader = client::consumer(kafka, &segment.group)?;
-        let log = KafkaStateLog::new(&reader, &segment.input_topic, &segment.state_topic, Arc::clone(&self.clock))?;
+        let log =
+            KafkaStateLog::new(&reader, &segment.input_topic, &segment.state_topic, Arc::clone(&self.clock))?;
         let restores = restore_station(&format!("restore-{name}"), log)?;
         let id = format!("{}.{instance_id}", segment.group);
         let producer = client::transactional(kafka, &id, commit.transaction_timeout_ms)?;

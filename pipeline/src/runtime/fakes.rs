@@ -32,8 +32,10 @@ impl<const N: usize> Grid<N> {
 
 impl<const N: usize> ErasedStage for Grid<N> {
     fn restore(&mut self, checkpoint: &[u8]) -> Result<(), StageError> {
-        let counts: Vec<u64> =
-            checkpoint.chunks_exact(8).map(|chunk| u64::from_le_bytes(chunk.try_into().unwrap())).collect();
+        let counts: Vec<u64> = checkpoint
+            .chunks_exact(8)
+            .map(|chunk| u64::from_le_bytes(chunk.try_into().expect("8 bytes")))
+            .collect();
         if let [pushed, emitted] = counts[..] {
             (self.begun, self.pushed, self.emitted) = (true, pushed, emitted);
             self.restart =

@@ -74,7 +74,9 @@ pub fn ingest(record: &InRecord, schemas: &dyn Schemas, clips: bool) -> Result<I
     let parsed = match headers::clip_content_type(&record.headers) {
         Some(content_type) => clip(record, content_type, clips),
         None => match chunk(record) {
-            Ok((id, chunk)) if schemas.kind_of(id)? == SchemaKind::AudioChunk => chunk.map(|chunk| vec![chunk]),
+            Ok((id, chunk)) if schemas.kind_of(id)? == SchemaKind::AudioChunk => {
+                chunk.map(|chunk| vec![chunk])
+            }
             Ok((id, _)) => Err(IngestError::ForeignSchema { id }),
             Err(fault) => Err(fault),
         },
@@ -103,19 +105,12 @@ fn clip(record: &InRecord, content_type: String, welcome: bool) -> Result<Vec<Au
     let totals = Totals { samples: 0, bytes: value.len() as u64, crc32c: None };
     let format = AudioFormat { codec: content_type, ..AudioFormat::default() };
     let start = ChunkBody::Start { format, segment: Segment::default() };
-    let pieces = pieces(value).map(|data| ChunkBody::Data {
-        format: None,
-        segment: Segment { data, ..Segment::default() },
-    });
+    let pieces = pieces(value)
+        .map(|data| ChunkBody::Data { format: None, segment: Segment { data, ..Segment::default() } });
     let bodies = std::iter::once(start).chain(pieces).chain([ChunkBody::End(totals)]);
     let capture_time_us = record.timestamp_ms.max(0) * 1000;
-    let chunk = |(seq, body)| AudioChunk {
-        stream_id: stream_id.clone(),
-        seq,
-        capture_time_us,
-        source: None,
-        body,
-    };
+    let chunk =
+        |(seq, body)| AudioChunk { stream_id: stream_id.clone(), seq, capture_time_us, source: None, body };
     Ok((0..).zip(bodies).map(chunk).collect())
 }
 

@@ -3,9 +3,9 @@
 use super::metrics::Metrics;
 use crate::flow::flood::FloodGate;
 use crate::ports::{Clock, Outcome};
+use crate::runtime::blueprint::Decorate;
 use crate::runtime::compute::Observer;
 use crate::runtime::partition::Notice;
-use crate::runtime::blueprint::Decorate;
 use crate::runtime::worker::WorkerObserver;
 use crate::stages::ErasedStage;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -29,7 +29,12 @@ pub struct SegmentTelemetry {
 impl SegmentTelemetry {
     /// Telemetry of `segment`; above `dead_letters_per_minute` it reports a flood.
     #[must_use]
-    pub fn new(segment: String, metrics: Metrics, clock: Arc<dyn Clock>, dead_letters_per_minute: usize) -> Self {
+    pub fn new(
+        segment: String,
+        metrics: Metrics,
+        clock: Arc<dyn Clock>,
+        dead_letters_per_minute: usize,
+    ) -> Self {
         let flood = Mutex::new(FloodGate::new(dead_letters_per_minute));
         // Not ready before the group has answered once, with whatever partitions.
         let flags = (AtomicBool::new(false), AtomicI64::new(-1), AtomicI64::new(0));
@@ -127,7 +132,11 @@ impl Observer for ComputeObserver {
     fn streams(&self, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let before = self.streams.swap(count, Ordering::Relaxed);
-        self.shared.metrics.streams_active.with_label_values(&[self.shared.segment.as_str()]).add(count - before);
+        self.shared
+            .metrics
+            .streams_active
+            .with_label_values(&[self.shared.segment.as_str()])
+            .add(count - before);
     }
 
     fn registry_unavailable(&self, reason: &str) {
