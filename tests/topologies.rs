@@ -1,5 +1,7 @@
 //! Fused, distributed and offline give byte-identical output (invariant 7), on a real Kafka.
 
+#![expect(clippy::print_stdout, reason = "a suite tells what it counted; libtest shows it on demand")]
+
 use anyhow::Result;
 use treble_test_support::broker::LocalStack;
 use treble_test_support::running::Running;
