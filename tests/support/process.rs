@@ -152,9 +152,8 @@ impl Drop for Worker {
         if self.running.is_some() {
             self.kill().ok();
         }
-        if thread::panicking() {
-            eprintln!("--- {} {}\n{}", self.stages, self.instance, self.log_tail());
-        }
+        // The harness shows this where the test failed.
+        eprintln!("--- {} {}\n{}", self.stages, self.instance, self.log_tail());
     }
 }
 
