@@ -1,0 +1,387 @@
+//! Workers, a cluster, and the schedule that moves them.
+
+use crate::chance::Chance;
+use crate::input::{DLQ, GROUP, Scenario, blueprint, segment};
+use crate::stations::{Committing, Computing, Fault, Protocol, Restoring, Silent, SimulatedCrew};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use treble_pipeline::flow::assignment::OnLostRestart;
+use treble_pipeline::flow::epoch::EpochLimits;
+use treble_pipeline::memory::{
+    ManualClock, MemoryCluster, MemoryMembership, MemorySchemas, MemorySource, MemoryStateLog,
+    MemoryTransactions,
+};
+use treble_pipeline::ports::{OutRecord, Outcome, PortError, Source, SourceEvent};
+use treble_pipeline::runtime::compute::ComputeSetup;
+use treble_pipeline::runtime::partition::PartitionLimits;
+use treble_pipeline::runtime::records::RecordWriter;
+use treble_pipeline::runtime::worker::{Worker, WorkerError, WorkerLimits, WorkerObserver};
+
+const WORKERS: usize = 3;
+const THREADS: usize = 2;
+/// Steps of the schedule before everything recovers.
+const STEPS: usize = 1_500;
+/// Rounds within which everything must have recovered.
+const ROUNDS: usize = 5_000;
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A source that stops after so many records, as if no more had been fetched.
+#[derive(Debug)]
+struct Metered {
+    inner: MemorySource,
+    budget: Rc<Cell<usize>>,
+    member: Rc<Cell<u64>>,
+}
+
+impl Source for Metered {
+    type Membership = MemoryMembership;
+
+    fn poll(&mut self, timeout: Duration) -> Result<Option<SourceEvent>, PortError> {
+        let left = self.budget.get();
+        self.budget.set(left.saturating_sub(1));
+        let event = if left == 0 { Ok(None) } else { self.inner.poll(timeout) };
+        self.member.set(self.inner.member());
+        event
+    }
+
+    fn start(&mut self, positions: &[(i32, i64)]) -> Result<(), PortError> {
+        self.inner.start(positions)
+    }
+
+    fn release(&mut self, partitions: &[i32]) -> Result<(), PortError> {
+        self.inner.release(partitions)
+    }
+
+    fn stop(&mut self, partitions: &[i32]) -> Result<(), PortError> {
+        self.inner.stop(partitions)
+    }
+
+    fn pause(&mut self, partitions: &[i32]) -> Result<(), PortError> {
+        self.inner.pause(partitions)
+    }
+
+    fn resume(&mut self, partitions: &[i32]) -> Result<(), PortError> {
+        self.inner.resume(partitions)
+    }
+
+    fn membership(&self) -> Result<MemoryMembership, PortError> {
+        self.inner.membership()
+    }
+
+    fn committed(&mut self, offsets: &[(i32, i64)]) {
+        self.inner.committed(offsets);
+    }
+}
+
+#[derive(Debug)]
+struct Unwatched;
+
+impl WorkerObserver for Unwatched {
+    fn committed(&self, _: &Outcome, _: Duration, _: &[(i32, i64)]) {}
+    fn restored(&self, _: i32, _: i64) {}
+    fn assignment(&self, _: usize, _: usize) {}
+    fn in_flight(&self, _: u64) {}
+    fn note(&self, _: &'static str, _: &str) {}
+}
+
+struct Running {
+    worker: Worker<Metered, Unwatched, SimulatedCrew>,
+    crew: SimulatedCrew,
+    budget: Rc<Cell<usize>>,
+    member: Rc<Cell<u64>>,
+    asleep: usize,
+}
+
+/// See the module.
+pub(crate) struct World {
+    pub(crate) scenario: Scenario,
+    pub(crate) cluster: MemoryCluster,
+    protocol: Protocol,
+    chance: Chance,
+    clock: ManualClock,
+    workers: Vec<Option<Running>>,
+    unpublished: VecDeque<OutRecord>,
+    /// Members whose worker is gone and whose session has not ended yet.
+    ghosts: Vec<u64>,
+    history: Vec<String>,
+}
+
+impl World {
+    pub(crate) fn new(scenario: &Scenario, seed: u64, protocol: Protocol) -> Self {
+        Self {
+            scenario: scenario.clone(),
+            cluster: MemoryCluster::new(scenario.partitions),
+            protocol,
+            chance: Chance::new(seed ^ 0x5EED),
+            clock: ManualClock::default(),
+            workers: (0..WORKERS).map(|_| None).collect(),
+            unpublished: scenario.records.iter().cloned().collect(),
+            ghosts: Vec::new(),
+            history: Vec::new(),
+        }
+    }
+
+    /// One worker, and nothing happens to it.
+    pub(crate) fn undisturbed(scenario: &Scenario) -> Result<Self, String> {
+        let mut world = Self::new(scenario, 0, Protocol::Sound);
+        world.start(0);
+        world.publish_all();
+        world.run_until_settled(&[0])?;
+        Ok(world)
+    }
+
+    /// The schedule of `seed`, and then recovery.
+    pub(crate) fn disturbed(scenario: &Scenario, seed: u64, protocol: Protocol) -> Result<Self, String> {
+        let mut world = Self::new(scenario, seed, protocol);
+        world.start(0);
+        for _ in 0..STEPS {
+            world.step()?;
+        }
+        world.publish_all();
+        world.run_until_settled(&[0, 1, 2])?;
+        Ok(world)
+    }
+
+    /// What happened, for comparison.
+    pub(crate) fn history(self) -> Vec<String> {
+        self.history
+    }
+
+    fn note(&mut self, what: impl Into<String>) {
+        self.history.push(what.into());
+    }
+
+    pub(crate) fn start(&mut self, index: usize) {
+        let segment = segment(self.scenario.material);
+        let setup = || ComputeSetup {
+            blueprint: blueprint(self.scenario.material),
+            writer: RecordWriter::new(segment.clone(), DLQ.to_owned(), 1, 2, Arc::new(self.clock.clone())),
+            limits: PartitionLimits {
+                max_epoch_bytes: 4096,
+                max_windows: 8,
+                gap_timeout: HOUR,
+                idle_timeout: HOUR,
+            },
+            schemas: MemorySchemas,
+            observer: Silent,
+            clock: Arc::new(self.clock.clone()),
+        };
+        let setups = (0..THREADS).map(|_| setup()).collect();
+        let producer = MemoryTransactions::new(self.cluster.clone(), &format!("{GROUP}.{index}"), GROUP);
+        let log =
+            MemoryStateLog::new(self.cluster.clone(), GROUP, &segment.input_topic, &segment.state_topic);
+        let clock = self.clock.clone();
+        let crew = SimulatedCrew {
+            transactions: Rc::new(Committing::new(
+                producer,
+                self.protocol,
+                segment.state_topic,
+                clock.clone(),
+            )),
+            restores: Rc::new(Restoring::new(log)),
+            compute: Rc::new(Computing::new(setups, clock)),
+        };
+        let inner = MemorySource::join(self.cluster.clone(), &segment.input_topic, GROUP);
+        let member = Rc::new(Cell::new(inner.member()));
+        let budget = Rc::new(Cell::new(0));
+        let source = Metered { inner, budget: Rc::clone(&budget), member: Rc::clone(&member) };
+        let limits = WorkerLimits {
+            epoch: EpochLimits { interval: Duration::from_millis(100), max_bytes: 2_048 },
+            deadline: Duration::from_millis(40),
+            high_water_bytes: 4_096,
+            low_water_bytes: 1_024,
+            on_lost_restart: OnLostRestart::Fail,
+        };
+        let worker = Worker::new(source, crew.clone(), Arc::new(self.clock.clone()), limits, Unwatched);
+        self.workers[index] = Some(Running { worker, crew, budget, member, asleep: 0 });
+    }
+
+    pub(crate) fn publish_all(&mut self) {
+        self.unpublished.drain(..).for_each(|record| self.cluster.append(record));
+    }
+
+    /// One step of the schedule.
+    fn step(&mut self) -> Result<(), String> {
+        let index = self.chance.below(WORKERS);
+        match self.chance.below(1_000) {
+            0..300 => self.turn(index)?,
+            300..550 => self.compute(index),
+            550..700 => self.crew(index, |crew| crew.transactions.step()),
+            700..800 => self.crew(index, |crew| crew.restores.step()),
+            800..900 => self.clock.advance(Duration::from_millis(5 + self.chance.next() % 60)),
+            900..960 => {
+                if let Some(record) = self.unpublished.pop_front() {
+                    self.cluster.append(record);
+                }
+            }
+            _ => self.disturb(index),
+        }
+        Ok(())
+    }
+
+    fn disturb(&mut self, index: usize) {
+        match self.chance.below(9) {
+            0 => self.crash(index),
+            1 => self.sleep(index),
+            2 => self.stop(index),
+            3 => self.end_a_ghost(),
+            4 => self.time_a_transaction_out(index),
+            5 => self.inject(index, Fault::Abort),
+            6 => self.inject(index, Fault::CommittedUnheard),
+            7 => self.inject(index, Fault::OpenUnheard),
+            _ if self.workers[index].is_none() => {
+                self.note(format!("start {index}"));
+                self.start(index);
+            }
+            _ => {}
+        }
+    }
+
+    fn turn(&mut self, index: usize) -> Result<(), String> {
+        let budget = 1 + self.chance.below(6);
+        let Some(running) = &mut self.workers[index] else { return Ok(()) };
+        if running.asleep > 0 {
+            running.asleep -= 1;
+            return Ok(());
+        }
+        running.budget.set(budget);
+        match running.worker.turn() {
+            Ok(()) => Ok(()),
+            Err(WorkerError::Fenced { .. }) => {
+                self.crash(index);
+                Ok(())
+            }
+            Err(error) => Err(format!("worker {index}: {error}")),
+        }
+    }
+
+    fn compute(&mut self, index: usize) {
+        let thread = self.chance.below(THREADS);
+        self.crew(index, |crew| crew.compute.step(thread));
+    }
+
+    fn crew(&self, index: usize, step: impl FnOnce(&SimulatedCrew)) {
+        if let Some(running) = &self.workers[index] {
+            step(&running.crew);
+        }
+    }
+
+    /// SIGKILL: whatever was in hand is gone, an open transaction stays open, the session goes on for a while.
+    fn crash(&mut self, index: usize) {
+        if let Some(running) = self.workers[index].take() {
+            self.note(format!("crash {index}"));
+            self.ghosts.push(running.member.get());
+        }
+    }
+
+    /// The worker stands still until its session has ended, while its threads go on: a zombie.
+    fn sleep(&mut self, index: usize) {
+        let turns = 5 + self.chance.below(30);
+        if let Some(running) = &mut self.workers[index] {
+            running.asleep = turns;
+            self.end_session(index);
+        }
+    }
+
+    pub(crate) fn end_session(&mut self, index: usize) {
+        if let Some(running) = &self.workers[index] {
+            self.cluster.remove_member(GROUP, running.member.get());
+            self.note(format!("session of {index} ends"));
+        }
+    }
+
+    /// SIGTERM: drain, commit, leave.
+    fn stop(&mut self, index: usize) {
+        if let Some(mut running) = self.workers[index].take() {
+            self.note(format!("stop {index}"));
+            running.budget.set(0);
+            // A fault while draining leaves nothing behind that a successor would not read again.
+            drop(running.worker.run(&|| true));
+            self.cluster.remove_member(GROUP, running.member.get());
+        }
+    }
+
+    fn end_a_ghost(&mut self) {
+        if let Some(member) = self.ghosts.pop() {
+            self.cluster.remove_member(GROUP, member);
+        }
+    }
+
+    /// The coordinator aborts what was open for too long, and fences the instance that opened it.
+    fn time_a_transaction_out(&mut self, index: usize) {
+        let _ = self.cluster.init_producer(&format!("{GROUP}.{index}"));
+        self.note(format!("transaction of {index} times out"));
+    }
+
+    pub(crate) fn inject(&mut self, index: usize, fault: Fault) {
+        self.note(format!("{fault:?} at {index}"));
+        self.crew(index, |crew| crew.transactions.inject(fault));
+    }
+
+    pub(crate) fn run_until_commit_is_asked(&mut self, index: usize) {
+        for _ in 0..ROUNDS {
+            self.turn(index).unwrap();
+            let asked = self.workers[index]
+                .as_ref()
+                .is_some_and(|running| running.crew.transactions.holds_an_epoch());
+            if asked {
+                return;
+            }
+            (0..THREADS).for_each(|thread| self.crew(index, |crew| crew.compute.step(thread)));
+            self.crew(index, |crew| {
+                crew.transactions.step();
+                crew.restores.step();
+                crew.restores.step();
+            });
+            self.clock.advance(Duration::from_millis(20));
+        }
+        panic!("no epoch was submitted");
+    }
+
+    /// Lets the worker alone turn until it has joined the group again.
+    pub(crate) fn turn_until_member(&mut self, index: usize) {
+        let before = self.workers[index].as_ref().unwrap().member.get();
+        for _ in 0..100 {
+            self.turn(index).unwrap();
+            if self.workers[index].as_ref().unwrap().member.get() != before {
+                return;
+            }
+        }
+        panic!("the worker did not join again");
+    }
+
+    /// Everything recovers: `indices` run, sessions of the dead end, and all input is processed.
+    pub(crate) fn run_until_settled(&mut self, indices: &[usize]) -> Result<(), String> {
+        for _ in 0..ROUNDS {
+            self.end_a_ghost();
+            for index in indices {
+                if self.workers[*index].is_none() {
+                    self.time_a_transaction_out(*index);
+                    self.start(*index);
+                }
+                self.turn(*index)?;
+                (0..THREADS).for_each(|thread| self.crew(*index, |crew| crew.compute.step(thread)));
+                self.crew(*index, |crew| {
+                    crew.transactions.step();
+                    crew.restores.step();
+                });
+            }
+            self.clock.advance(Duration::from_millis(20));
+            if self.is_settled() {
+                return Ok(());
+            }
+        }
+        Err(format!("not settled after {ROUNDS} rounds"))
+    }
+
+    fn is_settled(&self) -> bool {
+        let topic = segment(self.scenario.material).input_topic;
+        (0..self.scenario.partitions).all(|partition| {
+            let (end, _) = self.cluster.ends(&topic, partition);
+            end == 0 || self.cluster.stable_position(GROUP, partition) == Ok(Some(end))
+        })
+    }
+}
