@@ -22,7 +22,7 @@ mod world;
 
 use chance::Chance;
 use input::{Material, Scenario};
-use stations::{Fault, Protocol};
+use stations::Protocol;
 use world::World;
 
 const SEEDS: u64 = 400;
@@ -70,36 +70,41 @@ fn a_seed_is_the_same_schedule_every_time() {
     }
 }
 
-/// How many of the first seeds notice that the protocol is broken.
-fn noticed(protocol: Protocol) -> usize {
-    (0..60).filter(|seed| fault_of(*seed, protocol).is_some()).count()
+/// Whether any seed notices that the protocol is broken.
+fn is_noticed(protocol: Protocol) -> bool {
+    (0..SEEDS).any(|seed| fault_of(seed, protocol).is_some())
 }
 
 #[test]
 fn positions_committed_without_their_states_are_noticed() {
-    assert!(noticed(Protocol::WithoutStates) > 0);
+    assert!(is_noticed(Protocol::WithoutStates));
 }
 
-#[test]
-fn a_zombie_that_nobody_fences_is_noticed() {
-    assert!(noticed(Protocol::WithoutMembership) > 0);
+/// A worker sleeps over a submitted epoch while its session ends and another worker commits the same input; then it
+/// loses its partitions, joins again, and its transaction runs. What is wrong in the end, if anything is.
+fn overtaken(protocol: Protocol) -> Option<String> {
+    let scenario = Scenario::new(&mut Chance::new(7), Material::Sums);
+    let expected = World::undisturbed(&scenario).and_then(|world| verdict::of(&world)).unwrap();
+    let mut world = World::new(&scenario, 7, protocol);
+    world.start(0);
+    world.publish_all();
+    world.run_until_commit_is_asked(0);
+    world.end_session(0);
+    world.start(1);
+    world.run_until_settled(&[1]).unwrap();
+    world.turn_until_member(0);
+    match world.run_until_settled(&[0, 1]).and_then(|()| verdict::of(&world)) {
+        Ok(found) => expected.difference(&found),
+        Err(fault) => Some(fault),
+    }
 }
 
 #[test]
 fn an_aborted_epoch_is_not_tried_again_once_its_partitions_were_lost() {
-    let scenario = Scenario::new(&mut Chance::new(7), Material::Sums);
-    let expected = World::undisturbed(&scenario).and_then(|world| verdict::of(&world)).unwrap();
-    let mut world = World::new(&scenario, 7, Protocol::Sound);
-    world.start(0);
-    world.publish_all();
-    world.run_until_commit_is_asked(0);
-    // The session ends while the transaction waits; another worker takes over and commits the same input.
-    world.end_session(0);
-    world.start(1);
-    world.run_until_settled(&[1]).unwrap();
-    // The sleeper loses its partitions, joins again, and only then hears that its transaction was refused.
-    world.turn_until_member(0);
-    world.inject(0, Fault::Abort);
-    world.run_until_settled(&[0, 1]).unwrap();
-    assert_eq!(expected.difference(&verdict::of(&world).unwrap()), None);
+    assert_eq!(overtaken(Protocol::Sound), None);
+}
+
+#[test]
+fn a_zombie_that_nobody_fences_is_noticed() {
+    assert!(overtaken(Protocol::WithoutMembership).is_some());
 }

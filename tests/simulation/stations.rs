@@ -139,8 +139,10 @@ impl Committing {
         self.fault.set(Some(fault));
     }
 
+    /// Whether an epoch was submitted whose transaction has not begun.
     pub(crate) fn holds_an_epoch(&self) -> bool {
-        matches!(self.requests.borrow().front(), Some(TransactionRequest::Commit { .. }))
+        self.phase.get() == Phase::Waiting
+            && matches!(self.requests.borrow().front(), Some(TransactionRequest::Commit { .. }))
     }
 
     pub(crate) fn step(&self) {

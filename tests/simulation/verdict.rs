@@ -31,7 +31,8 @@ pub(crate) fn of(world: &World) -> Result<Verdict, String> {
         let chunk = chunk.map_err(|error| error.to_string())?;
         streams.entry(chunk.stream_id.as_str().to_owned()).or_default().push(chunk);
     }
-    for (id, chunks) in &streams {
+    for (id, chunks) in &mut streams {
+        forget_repeated_formats(chunks);
         whole(chunks).map_err(|fault| format!("{id}: {fault}"))?;
     }
     let mut letters: Vec<String> = read(DLQ).iter().map(letter).collect();
@@ -46,6 +47,19 @@ pub(crate) fn of(world: &World) -> Result<Verdict, String> {
     match open.iter().find(|(_, open)| **open) {
         Some((key, _)) => Err(format!("{}: state outlives the stream", String::from_utf8_lossy(key))),
         None => Ok(Verdict { streams, letters }),
+    }
+}
+
+/// A successor says the format again on its first chunk: that is allowed, and changes nothing for a reader.
+fn forget_repeated_formats(chunks: &mut [AudioChunk]) {
+    let mut current = None;
+    for chunk in chunks {
+        match &mut chunk.body {
+            ChunkBody::Start { format, .. } => current = Some(format.clone()),
+            ChunkBody::Data { format, .. } if *format == current => *format = None,
+            ChunkBody::Data { format: Some(format), .. } => current = Some(format.clone()),
+            ChunkBody::Data { format: None, .. } | ChunkBody::End(_) | ChunkBody::Abort(_) => {}
+        }
     }
 }
 

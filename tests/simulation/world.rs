@@ -26,6 +26,8 @@ const THREADS: usize = 2;
 const STEPS: usize = 1_500;
 /// Rounds within which everything must have recovered.
 const ROUNDS: usize = 5_000;
+/// Rounds after everything is settled.
+const AFTERMATH: usize = 40;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A source that stops after so many records, as if no more had been fetched.
@@ -223,7 +225,7 @@ impl World {
     }
 
     fn disturb(&mut self, index: usize) {
-        match self.chance.below(9) {
+        match self.chance.below(11) {
             0 => self.crash(index),
             1 => self.sleep(index),
             2 => self.stop(index),
@@ -232,11 +234,11 @@ impl World {
             5 => self.inject(index, Fault::Abort),
             6 => self.inject(index, Fault::CommittedUnheard),
             7 => self.inject(index, Fault::OpenUnheard),
-            _ if self.workers[index].is_none() => {
+            8 | 9 if self.workers[index].is_none() => {
                 self.note(format!("start {index}"));
                 self.start(index);
             }
-            _ => {}
+            _ => self.sleep_over_an_epoch(index),
         }
     }
 
@@ -263,8 +265,9 @@ impl World {
         self.crew(index, |crew| crew.compute.step(thread));
     }
 
+    /// Moves one of a worker's stations, unless the whole process stands still.
     fn crew(&self, index: usize, step: impl FnOnce(&SimulatedCrew)) {
-        if let Some(running) = &self.workers[index] {
+        if let Some(running) = self.workers[index].as_ref().filter(|running| running.asleep == 0) {
             step(&running.crew);
         }
     }
@@ -277,12 +280,20 @@ impl World {
         }
     }
 
-    /// The worker stands still until its session has ended, while its threads go on: a zombie.
+    /// The process stands still while its session ends, and then goes on with what it had in hand: a zombie.
     fn sleep(&mut self, index: usize) {
         let turns = 5 + self.chance.below(30);
         if let Some(running) = &mut self.workers[index] {
             running.asleep = turns;
             self.end_session(index);
+        }
+    }
+
+    /// The worst moment: an epoch is submitted, and its transaction has not begun.
+    fn sleep_over_an_epoch(&mut self, index: usize) {
+        let holds = |running: &Running| running.asleep == 0 && running.crew.transactions.holds_an_epoch();
+        if self.workers[index].as_ref().is_some_and(holds) {
+            self.sleep(index);
         }
     }
 
@@ -312,11 +323,11 @@ impl World {
 
     /// The coordinator aborts what was open for too long, and fences the instance that opened it.
     fn time_a_transaction_out(&mut self, index: usize) {
-        let _ = self.cluster.init_producer(&format!("{GROUP}.{index}"));
-        self.note(format!("transaction of {index} times out"));
+        let epoch = self.cluster.init_producer(&format!("{GROUP}.{index}"));
+        self.note(format!("transaction of {index} times out: epoch {epoch}"));
     }
 
-    pub(crate) fn inject(&mut self, index: usize, fault: Fault) {
+    fn inject(&mut self, index: usize, fault: Fault) {
         self.note(format!("{fault:?} at {index}"));
         self.crew(index, |crew| crew.transactions.inject(fault));
     }
@@ -353,28 +364,39 @@ impl World {
         panic!("the worker did not join again");
     }
 
-    /// Everything recovers: `indices` run, sessions of the dead end, and all input is processed.
+    /// Everything recovers: `indices` run, sessions of the dead end, and all input is processed. What was still on
+    /// its way then gets time to do damage.
     pub(crate) fn run_until_settled(&mut self, indices: &[usize]) -> Result<(), String> {
         for _ in 0..ROUNDS {
-            self.end_a_ghost();
-            for index in indices {
-                if self.workers[*index].is_none() {
-                    self.time_a_transaction_out(*index);
-                    self.start(*index);
-                }
-                self.turn(*index)?;
-                (0..THREADS).for_each(|thread| self.crew(*index, |crew| crew.compute.step(thread)));
-                self.crew(*index, |crew| {
-                    crew.transactions.step();
-                    crew.restores.step();
-                });
-            }
-            self.clock.advance(Duration::from_millis(20));
+            self.round(indices)?;
             if self.is_settled() {
-                return Ok(());
+                self.rounds(indices, AFTERMATH)?;
+                return if self.is_settled() { Ok(()) } else { Err("a position moved back".to_owned()) };
             }
         }
         Err(format!("not settled after {ROUNDS} rounds"))
+    }
+
+    fn rounds(&mut self, indices: &[usize], count: usize) -> Result<(), String> {
+        (0..count).try_for_each(|_| self.round(indices))
+    }
+
+    fn round(&mut self, indices: &[usize]) -> Result<(), String> {
+        self.end_a_ghost();
+        for index in indices {
+            if self.workers[*index].is_none() {
+                self.time_a_transaction_out(*index);
+                self.start(*index);
+            }
+            self.turn(*index)?;
+            (0..THREADS).for_each(|thread| self.crew(*index, |crew| crew.compute.step(thread)));
+            self.crew(*index, |crew| {
+                crew.transactions.step();
+                crew.restores.step();
+            });
+        }
+        self.clock.advance(Duration::from_millis(20));
+        Ok(())
     }
 
     fn is_settled(&self) -> bool {

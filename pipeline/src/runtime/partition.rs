@@ -243,9 +243,13 @@ impl Partition {
         now: Duration,
     ) -> Result<(), PartitionHalt> {
         let id = chunk.stream_id.clone();
+        // First of all: a START of an earlier stream of the same id, read again for another stream's sake, must not
+        // supersede the one in flight.
+        if self.streams.get(&id).is_some_and(|stream| !stream.wants(record.offset)) {
+            return Ok(());
+        }
         self.make_way(&chunk, now)?;
         let stream = match self.streams.get_mut(&id) {
-            Some(stream) if !stream.wants(record.offset) => return Ok(()),
             Some(stream) => stream,
             None if replay => return Ok(()),
             None if self.recent.repeats(&id, chunk.seq, chunk.capture_time_us) => {

@@ -196,7 +196,7 @@ impl Stream {
             ChunkBody::Data { format, segment } => {
                 self.feed_segment(seq, format, segment, blueprint, out)?;
             }
-            ChunkBody::End(totals) => return self.feed_end(totals, out),
+            ChunkBody::End(totals) => return self.feed_end(totals, blueprint, out),
             ChunkBody::Abort(reason) => {
                 self.emit_abort(reason, out);
                 return Ok(Progress::Aborted);
@@ -226,14 +226,22 @@ impl Stream {
         Ok(())
     }
 
-    fn feed_end(&mut self, claimed: Totals, out: &mut StreamOutput) -> Result<Progress, StreamFault> {
+    fn feed_end(
+        &mut self,
+        claimed: Totals,
+        blueprint: &Blueprint,
+        out: &mut StreamOutput,
+    ) -> Result<Progress, StreamFault> {
         if let (Some(received), true) = (self.in_bytes, claimed.bytes > 0)
             && received != claimed.bytes
         {
             return Err(StreamFault::Totals { claimed: claimed.bytes, received });
         }
-        let chain = self.chain.as_mut().ok_or(StreamFault::MissingStart)?;
-        let output = chain.finish()?;
+        if self.formats.is_empty() {
+            return Err(StreamFault::MissingStart);
+        }
+        // A successor may have nothing to be fed again but END.
+        let output = self.chain(blueprint)?.finish()?;
         self.collect(output, out);
         Ok(self.conclude(out))
     }

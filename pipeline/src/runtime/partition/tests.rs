@@ -301,3 +301,44 @@ fn a_successor_replays_and_emits_only_what_is_not_committed() {
         assert_eq!(second.output("a"), ["START", "bcde", "fghi", "jk", "END"], "lost after {lost_after}");
     }
 }
+
+#[test]
+fn a_successor_that_needs_nothing_again_but_end_ends_the_stream() {
+    let mut first = open(0, Vec::new());
+    first.stream("a", vec![start(), data("abcd")]);
+    first.work(Duration::ZERO);
+    let committed = first.commit().unwrap();
+    let state = first.state("a").unwrap();
+    assert_eq!(state.restart_in_seq, 2, "all that came is settled");
+    let mut second = open(committed, vec![(id("a"), state)]);
+    second.committed = first.committed;
+    second.feed(&chunk("a", 2, 7, end()));
+    second.work(Duration::ZERO);
+    second.commit();
+    assert_eq!(second.output("a"), ["START", "bcde", "END"]);
+    assert!(second.to("dlq").is_empty());
+}
+
+#[test]
+fn an_earlier_stream_of_the_same_id_that_is_read_again_supersedes_nothing() {
+    let mut first = open(0, Vec::new());
+    first.feed(&chunk("a", 0, 7, start()));
+    first.feed(&chunk("a", 1, 7, end()));
+    first.feed(&chunk("a", 0, 8, start()));
+    first.feed(&chunk("a", 1, 8, data("abcd")));
+    first.work(Duration::ZERO);
+    let committed = first.commit().unwrap();
+    let state = first.state("a").unwrap();
+    // Another stream's restart offset makes the successor read from the very beginning.
+    let mut second = open(committed, vec![(id("a"), state)]);
+    second.next_offset = 0;
+    second.feed(&chunk("a", 0, 7, start()));
+    second.feed(&chunk("a", 1, 7, end()));
+    second.feed(&chunk("a", 0, 8, start()));
+    second.feed(&chunk("a", 1, 8, data("abcd")));
+    second.feed(&chunk("a", 2, 8, end()));
+    second.work(Duration::ZERO);
+    second.commit();
+    let all: Vec<String> = second.to("out").into_iter().map(|record| told(read(record).body)).collect();
+    assert_eq!(all, ["END"], "what came before is committed already");
+}
