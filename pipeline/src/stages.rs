@@ -36,7 +36,8 @@ pub const STAGES: &[StageEntry] = &[
 /// The topic, after the prefix, that the first stage reads.
 pub const INPUT_TOPIC: &str = "audio.in";
 
-type Build = fn(&StageConfigs, &Assets) -> Result<Box<dyn ErasedStage>, ConfigError>;
+/// Builds one instance of a stage for one stream.
+pub type Build = fn(&StageConfigs, &Assets) -> Result<Box<dyn ErasedStage>, ConfigError>;
 
 /// A stage, described: what the rest of the program knows of it.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use super::blueprint::Blueprint;
 use crate::ports::{Clock, PortError, SchemaKind, Schemas};
-use crate::stages::{ErasedStage, StageConfigs, StageEntry};
+use crate::stages::{Build, ErasedStage, StageConfigs, StageEntry};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,10 +88,7 @@ impl<const N: usize> ErasedStage for Grid<N> {
     }
 }
 
-const fn entry(
-    name: &'static str,
-    build: fn(&StageConfigs, &Assets) -> Result<Box<dyn ErasedStage>, treble_core::ConfigError>,
-) -> StageEntry {
+const fn entry(name: &'static str, build: Build) -> StageEntry {
     let (input, output) = (PayloadKind::Encoded, PayloadKind::Encoded);
     StageEntry { name, summary: "a fake", input, output, output_topic: "out", build }
 }
