@@ -80,7 +80,12 @@ pub struct Worker<S, O, C> {
 enum Producer {
     Initialising,
     Ready,
-    Broken { retry_at: Duration },
+    /// Fenced: maybe by another process. While the coordinator cannot be reached, neither can the consumer learn that
+    /// it was replaced, so the id is not taken back before the coordinator has answered.
+    Doubted,
+    Broken {
+        retry_at: Duration,
+    },
 }
 
 /// The epoch that is being filled.

@@ -13,7 +13,8 @@ const POLL: Duration = Duration::from_millis(5);
 /// After a fenced producer was rebuilt, being fenced again within this time means another process, not a
 /// spurious answer (librdkafka #3928).
 const FENCED_TWICE: Duration = Duration::from_secs(60);
-/// How long a fenced worker polls before it takes its id back.
+/// How long a fenced worker polls before it takes its id back: more than the longest heartbeat interval, whose
+/// answer tells a consumer that it was replaced.
 const FENCED_PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait after a failed initialisation.
 const REINIT: Duration = Duration::from_secs(1);
@@ -112,20 +113,28 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
         }
     }
 
-    /// Plans a new producer. After being fenced it waits a while: if another process took over, the consumer is
-    /// fenced too, and learns it by polling meanwhile.
+    /// Plans a new producer. After being fenced it asks the coordinator first, and then waits a while: if another
+    /// process took over, the consumer is fenced too, and learns it by polling meanwhile.
     fn rebuild(&mut self, reason: String, fenced: bool) -> Result<(), WorkerError> {
         let now = self.clock.now();
         if fenced && self.fenced_at.is_some_and(|at| now.saturating_sub(at) < FENCED_TWICE) {
             return Err(WorkerError::Fenced { reason });
         }
         self.observer.note("producer rebuilt", &reason);
+        self.producer = Producer::Broken { retry_at: now };
+        self.start_over()?;
         if fenced {
             self.fenced_at = Some(now);
+            self.producer = Producer::Doubted;
+            self.question_coordinator()?;
         }
-        let patience = if fenced { FENCED_PATIENCE } else { Duration::ZERO };
-        self.producer = Producer::Broken { retry_at: now + patience };
-        self.start_over()
+        Ok(())
+    }
+
+    /// The coordinator has answered a fenced worker: it takes its id back after a while, unless the consumer learns
+    /// meanwhile that it was replaced.
+    pub(super) fn take_id_back_later(&mut self) {
+        self.producer = Producer::Broken { retry_at: self.clock.now() + FENCED_PATIENCE };
     }
 
     pub(super) fn init_if_due(&mut self) -> Result<(), WorkerError> {
@@ -134,7 +143,7 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
                 self.producer = Producer::Initialising;
                 Ok(self.crew.transactions().ask(TransactionRequest::Init)?)
             }
-            Producer::Broken { .. } | Producer::Initialising | Producer::Ready => Ok(()),
+            Producer::Broken { .. } | Producer::Initialising | Producer::Doubted | Producer::Ready => Ok(()),
         }
     }
 

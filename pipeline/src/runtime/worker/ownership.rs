@@ -47,6 +47,13 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
         Ok(())
     }
 
+    /// Asks for anything that only the group's coordinator can answer.
+    pub(super) fn question_coordinator(&mut self) -> Result<(), WorkerError> {
+        self.assignments += 1;
+        let partition = self.assigned.first().copied().unwrap_or(0);
+        Ok(self.crew.restores().ask(RestoreRequest { partition, assignment: self.assignments })?)
+    }
+
     fn forget(&mut self, partitions: &[i32]) -> Result<(), WorkerError> {
         self.assigned.retain(|partition| !partitions.contains(partition));
         self.live.retain(|partition, _| !partitions.contains(partition));
@@ -61,6 +68,14 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     pub(super) fn hear_restores(&mut self) -> Result<(), WorkerError> {
         while let Some(answer) = self.crew.restores().try_answer()? {
             let RestoreRequest { partition, assignment } = answer.request;
+            if self.producer == Producer::Doubted && assignment == self.assignments {
+                match answer.durable {
+                    Ok(_) => self.take_id_back_later(),
+                    Err(PortError::Retriable(_)) => self.crew.restores().ask(answer.request)?,
+                    Err(fatal) => return Err(fatal.into()),
+                }
+                continue;
+            }
             let wanted = self.assigned.contains(&partition) && !self.live.contains_key(&partition);
             if !wanted || assignment != self.assignments || self.producer != Producer::Ready {
                 continue;
