@@ -86,14 +86,15 @@ fn positions_committed_without_their_states_are_noticed() {
 /// loses its partitions, joins again, and its transaction runs. What is wrong in the end, if anything is.
 fn overtaken(protocol: Protocol) -> Option<String> {
     let scenario = Scenario::new(&mut Chance::new(7), Material::Sums);
-    let expected = World::undisturbed(&scenario).and_then(|world| verdict::of(&world)).unwrap();
+    let expected =
+        World::undisturbed(&scenario).and_then(|world| verdict::of(&world)).expect("nothing happens");
     let mut world = World::new(&scenario, 7, protocol);
     world.start(0);
     world.publish_all();
     world.run_until_commit_is_asked(0);
     world.end_session(0);
     world.start(1);
-    world.run_until_settled(&[1]).unwrap();
+    world.run_until_settled(&[1]).expect("nothing stands in the way of the other");
     world.turn_until_member(0);
     match world.run_until_settled(&[0, 1]).and_then(|()| verdict::of(&world)) {
         Ok(found) => expected.difference(&found),

@@ -54,7 +54,7 @@ impl Scenario {
             records.push(queues[at].remove(0));
             queues.retain(|queue| !queue.is_empty());
         }
-        let partitions = 1 + i32::try_from(chance.below(4)).unwrap();
+        let partitions = i32::try_from(1 + chance.below(4)).expect("at most 4");
         Self { material, partitions, records }
     }
 }
@@ -70,7 +70,7 @@ pub(crate) fn segment(material: Material) -> Segment {
         },
         Material::Audio => {
             let names = ["decode", "upscale", "encode"].map(str::to_owned);
-            let mut fused = topology::segments(&names, Topology::Fused, "treble").unwrap();
+            let mut fused = topology::segments(&names, Topology::Fused, "treble").expect("known stages");
             Segment { group: GROUP.to_owned(), ..fused.remove(0) }
         }
     }
@@ -87,7 +87,7 @@ pub(crate) fn blueprint(material: Material) -> Blueprint {
 
 /// The records of one stream; `life` counts the streams that bore its id before.
 fn stream(chance: &mut Chance, material: Material, topic: &str, number: usize, life: i64) -> Vec<OutRecord> {
-    let id = StreamId::new(format!("stream-{number}")).unwrap();
+    let id = StreamId::new(format!("stream-{number}")).expect("a valid id");
     let pieces = match material {
         Material::Sums => noise(chance),
         Material::Audio => wav(number).chunks(700).map(Bytes::copy_from_slice).collect(),

@@ -45,8 +45,8 @@ impl Sums {
 
 impl ErasedStage for Sums {
     fn restore(&mut self, checkpoint: &[u8]) -> Result<(), StageError> {
-        let numbers: Vec<u64> =
-            checkpoint.chunks_exact(8).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap())).collect();
+        let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("chunks of 8"));
+        let numbers: Vec<u64> = checkpoint.chunks_exact(8).map(number).collect();
         if let [pushed, emitted, sum] = numbers[..] {
             (self.begun, self.pushed, self.emitted, self.sum) = (true, pushed, emitted, sum);
             let checkpoint = Bytes::copy_from_slice(checkpoint);

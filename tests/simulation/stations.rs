@@ -75,7 +75,7 @@ impl Computing {
         let thread = &mut self.threads.borrow_mut()[thread];
         let command = thread.commands.pop_front();
         if let Err(halt) = thread.inner.turn(command) {
-            self.reply.send(Reply::Halted(halt)).unwrap();
+            self.reply.send(Reply::Halted(halt)).expect("this station holds the receiver");
         }
     }
 }

@@ -334,7 +334,7 @@ impl World {
 
     pub(crate) fn run_until_commit_is_asked(&mut self, index: usize) {
         for _ in 0..ROUNDS {
-            self.turn(index).unwrap();
+            self.turn(index).expect("nothing disturbs it");
             let asked = self.workers[index]
                 .as_ref()
                 .is_some_and(|running| running.crew.transactions.holds_an_epoch());
@@ -352,12 +352,16 @@ impl World {
         panic!("no epoch was submitted");
     }
 
+    fn member_of(&self, index: usize) -> Option<u64> {
+        self.workers[index].as_ref().map(|running| running.member.get())
+    }
+
     /// Lets the worker alone turn until it has joined the group again.
     pub(crate) fn turn_until_member(&mut self, index: usize) {
-        let before = self.workers[index].as_ref().unwrap().member.get();
+        let before = self.member_of(index);
         for _ in 0..100 {
-            self.turn(index).unwrap();
-            if self.workers[index].as_ref().unwrap().member.get() != before {
+            self.turn(index).expect("nothing disturbs it");
+            if self.member_of(index) != before {
                 return;
             }
         }
