@@ -7,8 +7,6 @@
 //!
 //! A failing seed is named; `TREBLE_SEED=n` runs that one alone.
 
-#![expect(clippy::unwrap_used, reason = "a simulation that cannot set its stage has failed")]
-
 #[path = "simulation/chance.rs"]
 mod chance;
 #[path = "simulation/input.rs"]
