@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a suite tells what it counted; libtest shows it on demand")]
 
 use anyhow::{Context, Result, ensure};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use treble_schemas::{AudioChunk, ChunkBody, Topics};
@@ -116,6 +117,8 @@ fn kill_all_over(workers: &mut [Worker], kills: u32, schedule: &mut Schedule) ->
 
 /// A private pipeline with clips to publish, and processes to torment.
 struct Trial {
+    /// Trials run one at a time: each wants the machine's cores for itself.
+    _turn: MutexGuard<'static, ()>,
     stack: &'static LocalStack,
     prefix: &'static str,
     settings: Vec<(&'static str, String)>,
@@ -140,6 +143,8 @@ impl Trial {
         plans: &[(&'static str, &str)],
         more: &[(&'static str, String)],
     ) -> Result<Self> {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         kafka::create_topics(stack, prefix)?;
         let publisher = Publisher::new(stack, prefix)?;
         let mut settings = timeouts();
@@ -150,7 +155,16 @@ impl Trial {
         }
         workers.iter_mut().try_for_each(Worker::start)?;
         workers.iter_mut().try_for_each(|worker| worker.await_ready(kafka::PATIENCE))?;
-        Ok(Self { stack, prefix, settings, publisher, good: good_clips()?, bad: bad_clips(), workers })
+        Ok(Self {
+            _turn: turn,
+            stack,
+            prefix,
+            settings,
+            publisher,
+            good: good_clips()?,
+            bad: bad_clips(),
+            workers,
+        })
     }
 
     /// Publishes everything while `torment` runs; what it returns.
@@ -247,7 +261,9 @@ fn a_second_process_joins_and_leaves_while_streams_flow() -> Result<()> {
 #[test]
 fn a_broker_restart_and_a_zombie_change_nothing() -> Result<()> {
     let plans = [("decode", "d1"), ("upscale", "u1"), ("encode", "e1")];
-    let mut trial = Trial::start("zombie", &plans, &[])?;
+    // Its own broker, since it is killed; never dropped: the scripts remove it when the process ends.
+    let stack: &'static LocalStack = Box::leak(Box::new(LocalStack::start(1)?));
+    let mut trial = Trial::start_on(stack, "zombie", &plans, &[])?;
     let (stack, prefix) = (trial.stack, trial.prefix);
     let mut successor = Worker::new(stack, prefix, "upscale", "u1", &timeouts())?;
     trial.while_flowing(|workers| {
