@@ -15,7 +15,15 @@ pub(crate) fn binary() -> &'static Path {
         // target/debug/deps/cli-… The whole workspace is named so that features are the same as in the test's own
         // build, and nothing is compiled twice.
         let profile = test.ancestors().nth(2).unwrap();
-        let built = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        // What cargo tells this test would make build scripts that look at it (ring's) run again, and half the tree with
+        // them.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
+                cargo.env_remove(name);
+            }
+        }
+        let built = cargo
             .args(["build", "--quiet", "--workspace", "--bin", "treble", "--target-dir"])
             .arg(profile.parent().unwrap())
             .current_dir(env!("CARGO_MANIFEST_DIR"))
