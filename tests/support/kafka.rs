@@ -3,16 +3,17 @@
 use crate::broker::LocalStack;
 use crate::clips::Clip;
 use crate::configuration::PARTITIONS;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use bytes::Bytes;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{Message, Offset, TopicPartitionList};
 use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use treble_pipeline::schema_registry::{Registration, RegistryAuth, SchemaRegistry};
 use treble_schemas::frame::{self, Format};
@@ -61,9 +62,27 @@ pub fn chunk_schema(stack: &LocalStack, prefix: &str) -> Result<u32> {
     Ok(ids.audio_chunk)
 }
 
+/// Remembers what the brokers refused: a test must not take its own loss for Treble's.
+#[derive(Debug, Default)]
+struct Deliveries {
+    refused: Mutex<Vec<String>>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
+        }
+    }
+}
+
 /// A producer that follows the documented contract.
 pub struct Publisher {
-    producer: BaseProducer,
+    producer: BaseProducer<Deliveries>,
     topic: String,
     schema: u32,
 }
@@ -78,7 +97,10 @@ impl Publisher {
     /// Publishes to `{prefix}.audio.in`.
     pub fn new(stack: &LocalStack, prefix: &str) -> Result<Self> {
         let schema = chunk_schema(stack, prefix)?;
-        let producer = client(stack).set("enable.idempotence", "true").set("linger.ms", "1").create()?;
+        let producer = client(stack)
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "1")
+            .create_with_context(Deliveries::default())?;
         Ok(Self { producer, topic: Topics::new(prefix)?.audio_in(), schema })
     }
 
@@ -130,7 +152,10 @@ impl Publisher {
 
     /// Waits until everything is acknowledged.
     pub fn flush(&self) -> Result<()> {
-        self.producer.flush(PATIENCE).context("records were not acknowledged")
+        self.producer.flush(PATIENCE).context("records were not acknowledged")?;
+        let refused = self.producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner);
+        ensure!(refused.is_empty(), "{} records were refused: {}", refused.len(), refused[0]);
+        Ok(())
     }
 }
 

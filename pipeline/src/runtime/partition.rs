@@ -106,6 +106,8 @@ pub struct Partition {
     recent: RecentStreams,
     waiting_windows: usize,
     watermark: Watermark,
+    /// One past the last record looked at: behind the watermark while earlier records are read again.
+    read_to: i64,
     records: Vec<OutRecord>,
     record_bytes: u64,
     notices: Vec<Notice>,
@@ -122,6 +124,8 @@ impl Partition {
         streams: Vec<(StreamId, StreamState)>,
         now: Duration,
     ) -> Self {
+        let restarts = streams.iter().map(|(_, state)| state.restart_offset);
+        let read_to = restarts.min().unwrap_or(tenure.live_from).min(tenure.live_from);
         let restore = |(id, state): (StreamId, StreamState)| (id.clone(), Stream::restore(id, state, now));
         Self {
             id: tenure.partition,
@@ -138,6 +142,7 @@ impl Partition {
             recent: RecentStreams::default(),
             waiting_windows: 0,
             watermark: Watermark::new(tenure.live_from),
+            read_to,
             records: Vec::new(),
             record_bytes: 0,
             notices: Vec::new(),
@@ -232,6 +237,7 @@ impl Partition {
             }
         }
         self.watermark.settle(offset);
+        self.read_to = self.read_to.max(offset + 1);
         Ok(())
     }
 
@@ -332,6 +338,8 @@ impl Partition {
         if stream.aborted().is_some() {
             self.notices.push(Notice::Skipped);
         }
+        // What is fed may have been accepted in an earlier epoch: its effects need a state record of this one.
+        self.touched.insert(id.clone());
         let record = Arc::clone(&inbound.record);
         let mut out = StreamOutput::default();
         let waiting = stream.ready_windows();

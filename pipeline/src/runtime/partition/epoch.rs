@@ -57,10 +57,9 @@ impl Partition {
     /// Cuts the epoch: everything emitted so far, the state of every stream touched, and the position.
     pub fn freeze(&mut self) -> Result<EpochPart, PartitionHalt> {
         self.settle()?;
-        let position = self.watermark.position();
         for id in std::mem::take(&mut self.touched) {
             if let Some(stream) = self.streams.get_mut(&id) {
-                let state = stream.state(position, &self.blueprint.stages);
+                let state = stream.state(self.read_to, &self.blueprint.stages);
                 let record = self.writer.state(self.id, &id, &state);
                 self.records.push(record);
                 self.gone.remove(&id);

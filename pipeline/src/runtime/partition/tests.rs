@@ -342,3 +342,50 @@ fn an_earlier_stream_of_the_same_id_that_is_read_again_supersedes_nothing() {
     let all: Vec<String> = second.to("out").into_iter().map(|record| told(read(record).body)).collect();
     assert_eq!(all, ["END"], "what came before is committed already");
 }
+
+#[test]
+fn a_successor_that_dies_while_it_reads_again_loses_nothing() {
+    let bodies = [start(), data("abcd"), data("efgh"), data("ijkl"), end()];
+    let chunks: Vec<AudioChunk> = (0..).zip(bodies).map(|(seq, body)| chunk("a", seq, 7, body)).collect();
+    let mut first = open(0, Vec::new());
+    chunks[..4].iter().for_each(|chunk| drop(first.feed(chunk)));
+    first.work(Duration::ZERO);
+    let committed = first.commit().unwrap();
+    // A state that lags behind the commit, as that of a stage which can restart at the stream's beginning only.
+    let state = StreamState {
+        restart_in_seq: 0,
+        restart_offset: 0,
+        operators: Vec::new(),
+        ..first.state("a").unwrap()
+    };
+    let mut second = open(committed, vec![(id("a"), state)]);
+    second.next_offset = 0;
+    chunks[..2].iter().for_each(|chunk| drop(second.feed(chunk)));
+    second.work(Duration::ZERO);
+    second.commit();
+    let state = second.state("a").unwrap();
+    assert!(state.restart_offset <= 2, "offsets 2 and 3 are still to be read again: {state:?}");
+    let mut third = open(committed, vec![(id("a"), state.clone())]);
+    third.next_offset = state.restart_offset;
+    third.committed = first.committed;
+    let from = usize::try_from(state.restart_offset).unwrap();
+    chunks[from..].iter().for_each(|chunk| drop(third.feed(chunk)));
+    third.work(Duration::ZERO);
+    third.commit();
+    assert_eq!(third.output("a"), ["START", "bcde", "fghi", "jklm", "END"]);
+}
+
+#[test]
+fn what_is_fed_in_a_later_epoch_than_it_came_in_has_its_state_in_that_epoch() {
+    let mut bench = open(0, Vec::new());
+    bench.partition.limits.max_epoch_bytes = 1;
+    bench.stream("a", vec![start(), data("abcd"), data("efgh"), end()]);
+    for _ in 0..6 {
+        bench.work(Duration::ZERO);
+        bench.commit();
+        let emitted = bench.output("a").len() as u64;
+        let durable = bench.state("a").map_or(emitted, |state| state.next_out_seq);
+        assert_eq!(durable, emitted, "the state is that of what was emitted");
+    }
+    assert_eq!(bench.output("a"), ["START", "bcde", "fghi", "END"]);
+}

@@ -36,8 +36,10 @@ impl Stream {
         stream
     }
 
-    /// The record to make durable, where nothing waits for the model; `position` is the partition's watermark.
-    pub fn state(&mut self, position: i64, stages: &[&'static StageEntry]) -> StreamState {
+    /// The record to make durable, where nothing waits for the model; records from `read_to` on are still to be looked
+    /// at. While a successor reads again what its predecessor committed, that lies behind the watermark: a
+    /// restart point at the watermark would lose what is between them if the successor died now.
+    pub fn state(&mut self, read_to: i64, stages: &[&'static StageEntry]) -> StreamState {
         let restart = match &mut self.chain {
             Some(chain) => {
                 chain.note_restarts();
@@ -50,7 +52,7 @@ impl Stream {
         let restart_in_seq = if idle_chain { self.order.next_seq() } else { restart.input() };
         self.forget_before(restart_in_seq);
         let awaits_replay = self.chain.is_none() && self.aborted.is_none();
-        let floor = if awaits_replay { self.resume_offset } else { position };
+        let floor = if awaits_replay { self.resume_offset } else { read_to };
         let restart_offset = self.offsets.iter().map(|(_, offset)| *offset).min().unwrap_or(floor).min(floor);
         StreamState {
             next_in_seq,
