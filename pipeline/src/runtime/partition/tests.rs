@@ -81,6 +81,12 @@ impl Bench {
         self.feed_value(chunk.stream_id.as_str(), Some(value.into()))
     }
 
+    fn feed_all(&mut self, chunks: &[AudioChunk]) {
+        for chunk in chunks {
+            self.feed(chunk);
+        }
+    }
+
     fn stream(&mut self, name: &str, bodies: Vec<ChunkBody>) {
         for (seq, body) in (0..).zip(bodies) {
             self.feed(&chunk(name, seq, 7, body));
@@ -348,7 +354,7 @@ fn a_successor_that_dies_while_it_reads_again_loses_nothing() {
     let bodies = [start(), data("abcd"), data("efgh"), data("ijkl"), end()];
     let chunks: Vec<AudioChunk> = (0..).zip(bodies).map(|(seq, body)| chunk("a", seq, 7, body)).collect();
     let mut first = open(0, Vec::new());
-    chunks[..4].iter().for_each(|chunk| drop(first.feed(chunk)));
+    first.feed_all(&chunks[..4]);
     first.work(Duration::ZERO);
     let committed = first.commit().unwrap();
     // A state that lags behind the commit, as that of a stage which can restart at the stream's beginning only.
@@ -360,7 +366,7 @@ fn a_successor_that_dies_while_it_reads_again_loses_nothing() {
     };
     let mut second = open(committed, vec![(id("a"), state)]);
     second.next_offset = 0;
-    chunks[..2].iter().for_each(|chunk| drop(second.feed(chunk)));
+    second.feed_all(&chunks[..2]);
     second.work(Duration::ZERO);
     second.commit();
     let state = second.state("a").unwrap();
@@ -369,7 +375,7 @@ fn a_successor_that_dies_while_it_reads_again_loses_nothing() {
     third.next_offset = state.restart_offset;
     third.committed = first.committed;
     let from = usize::try_from(state.restart_offset).unwrap();
-    chunks[from..].iter().for_each(|chunk| drop(third.feed(chunk)));
+    third.feed_all(&chunks[from..]);
     third.work(Duration::ZERO);
     third.commit();
     assert_eq!(third.output("a"), ["START", "bcde", "fghi", "jklm", "END"]);
