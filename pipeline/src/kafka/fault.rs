@@ -62,7 +62,11 @@ impl KafkaFault {
 
     /// What `error` means, met while doing `action`.
     pub(super) fn of(error: &KafkaError, action: &str, context: &Listener) -> Self {
-        let code = error.rdkafka_error_code();
+        let code = match error {
+            // The library leaves the code of administrative operations out.
+            KafkaError::AdminOp(code) => Some(*code),
+            other => other.rdkafka_error_code(),
+        };
         let lost =
             [Code::BrokerTransportFailure, Code::AllBrokersDown, Code::OperationTimedOut, Code::Resolve];
         if code.is_some_and(|code| lost.contains(&code)) {
@@ -165,5 +169,15 @@ mod tests {
     fn reasons_are_told_without_noise() {
         let text = "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)";
         assert_eq!(reason_of(text), "Connect to ipv4#127.0.0.1:1 failed: Connection refused");
+    }
+
+    #[test]
+    fn an_administrative_call_that_nobody_answers_is_a_cluster_that_is_not_there() {
+        let fault = KafkaFault::of(
+            &KafkaError::AdminOp(Code::OperationTimedOut),
+            "create topics",
+            &Listener::new("k:1"),
+        );
+        assert!(matches!(fault, KafkaFault::Unreachable { .. }), "{fault}");
     }
 }
