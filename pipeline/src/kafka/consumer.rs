@@ -115,14 +115,15 @@ impl KafkaSource {
         Ok(list)
     }
 
-    /// Takes the assignment, without reading: where to begin is not known yet.
-    fn take(&mut self, partitions: &[i32]) -> Result<(), PortError> {
-        let ends: Vec<_> = partitions.iter().map(|partition| (*partition, Offset::End)).collect();
-        let list = self.at(&ends)?;
-        self.consumer().incremental_assign(&list).map_err(|error| fatal("assign", &error))?;
-        self.pause(partitions)?;
-        self.started.extend(partitions);
-        Ok(())
+    /// Answers an assignment of nothing. One of something is answered by [`start`](Source::start), partition by
+    /// partition, once it is known where to begin: a first position of convenience, such as the end of the log, could
+    /// win over the one that follows it.
+    fn take(&self, partitions: &[i32]) -> Result<(), PortError> {
+        if !partitions.is_empty() {
+            return Ok(());
+        }
+        let nothing = self.list(&[]);
+        self.consumer().incremental_assign(&nothing).map_err(|error| fatal("assign", &error))
     }
 
     fn record(&self, message: &BorrowedMessage<'_>) -> InRecord {
@@ -157,16 +158,20 @@ impl Source for KafkaSource {
     }
 
     fn start(&mut self, positions: &[(i32, i64)]) -> Result<(), PortError> {
-        let partitions: Vec<i32> = positions.iter().map(|(partition, _)| *partition).collect();
-        // Unassigned first: that throws away what was fetched from the old position, and needs no seek.
-        let list = self.list(&partitions);
-        self.consumer().incremental_unassign(&list).map_err(|error| fatal("unassign", &error))?;
+        let running = positions.iter().map(|(partition, _)| *partition);
+        let running: Vec<i32> = running.filter(|partition| self.started.contains(partition)).collect();
+        if !running.is_empty() {
+            // Unassigned first: that throws away what was fetched from the old position, and needs no seek.
+            let list = self.list(&running);
+            self.consumer().incremental_unassign(&list).map_err(|error| fatal("unassign", &error))?;
+        }
+        self.started.extend(positions.iter().map(|(partition, _)| *partition));
         let positions: Vec<_> =
             positions.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
         let list = self.at(&positions)?;
         self.consumer().incremental_assign(&list).map_err(|error| fatal("assign", &error))?;
         // An application's pause outlives unassign and assign (librdkafka 2.12 lifts only its own).
-        self.resume(&partitions)
+        if running.is_empty() { Ok(()) } else { self.resume(&running) }
     }
 
     fn release(&mut self, partitions: &[i32]) -> Result<(), PortError> {

@@ -20,10 +20,17 @@ use treble_schemas::{StreamId, StreamState};
 /// The most that one question to a broker takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Reads what is durable about the partitions of one segment.
-pub struct KafkaStateLog {
+/// The two clients of a reader.
+struct Readers {
     committed: BaseConsumer,
     uncommitted: BaseConsumer,
+}
+
+/// Reads what is durable about the partitions of one segment.
+pub struct KafkaStateLog {
+    config: ClientConfig,
+    /// Built anew after a failure: a client that saw all brokers go may stay deaf after they are back.
+    readers: Option<Readers>,
     input_topic: String,
     state_topic: String,
     clock: Arc<dyn Clock>,
@@ -43,28 +50,27 @@ impl KafkaStateLog {
         state_topic: &str,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PortError> {
-        let build = |config: &ClientConfig| {
-            config
-                .create::<BaseConsumer>()
-                .map_err(|error| PortError::Fatal(format!("state reader: {error}")))
-        };
-        let mut committed = config.clone();
-        committed.set("enable.partition.eof", "true");
-        let mut uncommitted = config.clone();
-        uncommitted.set("isolation.level", "read_uncommitted");
         Ok(Self {
-            committed: build(&committed)?,
-            uncommitted: build(&uncommitted)?,
+            config: config.clone(),
+            readers: Some(Readers::build(config)?),
             input_topic: input_topic.to_owned(),
             state_topic: state_topic.to_owned(),
             clock,
         })
     }
 
-    fn position(&self, partition: i32) -> Result<Option<i64>, PortError> {
+    fn durable(&self, readers: &Readers, partition: i32) -> Result<Durable, PortError> {
+        let committed = self.position(readers, partition)?;
+        let (log_start, log_end) = bounds(&readers.committed, &self.input_topic, partition)?;
+        let streams = self.streams(readers, partition)?;
+        Ok(Durable { committed, log_start, log_end, streams })
+    }
+
+    fn position(&self, readers: &Readers, partition: i32) -> Result<Option<i64>, PortError> {
         let mut list = TopicPartitionList::new();
         list.add_partition(&self.input_topic, partition);
-        let answered = self.committed.committed_offsets(list, PATIENCE).map_err(|error| retriable(&error))?;
+        let answered =
+            readers.committed.committed_offsets(list, PATIENCE).map_err(|error| retriable(&error))?;
         let element = answered.find_partition(&self.input_topic, partition);
         let offset =
             element.map(|element| (element.error().map_err(|error| retriable(&error)), element.offset()));
@@ -75,16 +81,12 @@ impl KafkaStateLog {
         }
     }
 
-    fn bounds(&self, reader: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64), PortError> {
-        reader.fetch_watermarks(topic, partition, PATIENCE).map_err(|error| retriable(&error))
-    }
-
     /// Waits until everything that was in the log is settled; the end of what is to be read.
-    fn settled_end(&self, partition: i32) -> Result<(i64, i64), PortError> {
-        let (_, high) = self.bounds(&self.uncommitted, &self.state_topic, partition)?;
+    fn settled_end(&self, readers: &Readers, partition: i32) -> Result<(i64, i64), PortError> {
+        let (_, high) = bounds(&readers.uncommitted, &self.state_topic, partition)?;
         let until = self.clock.now() + PATIENCE;
         loop {
-            let (low, stable) = self.bounds(&self.committed, &self.state_topic, partition)?;
+            let (low, stable) = bounds(&readers.committed, &self.state_topic, partition)?;
             if stable >= high {
                 return Ok((low, stable));
             }
@@ -97,25 +99,29 @@ impl KafkaStateLog {
         }
     }
 
-    fn streams(&self, partition: i32) -> Result<Vec<(StreamId, StreamState)>, PortError> {
-        let (low, end) = self.settled_end(partition)?;
+    fn streams(&self, readers: &Readers, partition: i32) -> Result<Vec<(StreamId, StreamState)>, PortError> {
+        let (low, end) = self.settled_end(readers, partition)?;
         if low >= end {
             return Ok(Vec::new());
         }
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.state_topic, partition, Offset::Offset(low))
             .map_err(|error| retriable(&error))?;
-        self.committed.assign(&list).map_err(|error| retriable(&error))?;
-        let read = self.read_to_end(partition);
-        self.committed.unassign().map_err(|error| retriable(&error))?;
+        readers.committed.assign(&list).map_err(|error| retriable(&error))?;
+        let read = self.read_to_end(&readers.committed, partition);
+        readers.committed.unassign().map_err(|error| retriable(&error))?;
         read
     }
 
-    fn read_to_end(&self, partition: i32) -> Result<Vec<(StreamId, StreamState)>, PortError> {
+    fn read_to_end(
+        &self,
+        reader: &BaseConsumer,
+        partition: i32,
+    ) -> Result<Vec<(StreamId, StreamState)>, PortError> {
         let mut latest: BTreeMap<StreamId, StreamState> = BTreeMap::new();
         let mut until = self.clock.now() + PATIENCE;
         loop {
-            match self.committed.poll(Duration::from_millis(100)) {
+            match reader.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
                     until = self.clock.now() + PATIENCE;
                     let id = StreamId::from_key(message.key().unwrap_or_default());
@@ -152,11 +158,42 @@ impl KafkaStateLog {
 
 impl StateLog for KafkaStateLog {
     fn read(&mut self, partition: i32) -> Result<Durable, PortError> {
-        let committed = self.position(partition)?;
-        let (log_start, log_end) = self.bounds(&self.committed, &self.input_topic, partition)?;
-        let streams = self.streams(partition)?;
-        Ok(Durable { committed, log_start, log_end, streams })
+        let readers = match self.readers.take() {
+            Some(readers) => readers,
+            None => Readers::build(&self.config)?,
+        };
+        let durable = self.durable(&readers, partition);
+        match durable {
+            Ok(_) => self.readers = Some(readers),
+            Err(_) => readers.discard(),
+        }
+        durable
     }
+}
+
+impl Readers {
+    fn build(config: &ClientConfig) -> Result<Self, PortError> {
+        let build = |config: &ClientConfig| {
+            let built = config.create::<BaseConsumer>();
+            built.map_err(|error| PortError::Fatal(format!("state reader: {error}")))
+        };
+        let mut committed = config.clone();
+        committed.set("enable.partition.eof", "true");
+        let mut uncommitted = config.clone();
+        uncommitted.set("isolation.level", "read_uncommitted");
+        Ok(Self { committed: build(&committed)?, uncommitted: build(&uncommitted)? })
+    }
+
+    /// Closes the clients on a thread of their own: closing can hang while brokers are gone (rust-rdkafka #509).
+    fn discard(self) {
+        let close = std::thread::Builder::new().name("state-close".to_owned()).spawn(move || drop(self));
+        // Where no thread is to be had, the clients were closed here instead.
+        close.map(drop).ok();
+    }
+}
+
+fn bounds(reader: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64), PortError> {
+    reader.fetch_watermarks(topic, partition, PATIENCE).map_err(|error| retriable(&error))
 }
 
 fn state(value: &[u8]) -> Result<StreamState, String> {
