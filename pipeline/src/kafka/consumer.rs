@@ -158,31 +158,25 @@ impl Source for KafkaSource {
     }
 
     fn start(&mut self, positions: &[(i32, i64)]) -> Result<(), PortError> {
-        let running = positions.iter().map(|(partition, _)| *partition);
-        let running: Vec<i32> = running.filter(|partition| self.started.contains(partition)).collect();
-        if !running.is_empty() {
-            // Unassigned first: that throws away what was fetched from the old position, and needs no seek.
-            let list = self.list(&running);
-            self.consumer().incremental_unassign(&list).map_err(|error| fatal("unassign", &error))?;
-        }
         self.started.extend(positions.iter().map(|(partition, _)| *partition));
         let positions: Vec<_> =
             positions.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
         let list = self.at(&positions)?;
-        self.consumer().incremental_assign(&list).map_err(|error| fatal("assign", &error))?;
-        // An application's pause outlives unassign and assign (librdkafka 2.12 lifts only its own).
-        if running.is_empty() { Ok(()) } else { self.resume(&running) }
+        self.consumer().incremental_assign(&list).map_err(|error| fatal("assign", &error))
     }
 
     fn release(&mut self, partitions: &[i32]) -> Result<(), PortError> {
         let ours: Vec<i32> =
             partitions.iter().copied().filter(|partition| self.started.remove(partition)).collect();
+        // An application's pause outlives an assignment (librdkafka 2.12 lifts only its own).
+        self.resume(&ours)?;
         let list = self.list(&ours);
         self.consumer().incremental_unassign(&list).map_err(|error| fatal("unassign", &error))
     }
 
     fn stop(&mut self, partitions: &[i32]) -> Result<(), PortError> {
-        self.pause(partitions)
+        // Unassigned, not paused: that throws away what was fetched and the position with it.
+        if partitions.is_empty() { Ok(()) } else { self.release(partitions) }
     }
 
     fn pause(&mut self, partitions: &[i32]) -> Result<(), PortError> {
