@@ -1,6 +1,6 @@
 //! The corpus of encoded files in the wild, where it is present beside the checkout: nothing panics, what FFmpeg
-//! plays without complaint has the rate, channels and frames that FFmpeg found, lossless files have its very
-//! samples, and the MP3 vectors are within the tolerance of ISO/IEC 11172-4.
+//! plays without complaint has the rate, channels and frames that FFmpeg found, and lossless files have its very
+//! samples. Lossy ones are compared in `vectors.rs`, where there is a reference.
 //!
 //! Files that differ are listed in `corpus-exceptions.tsv` with the reason; an entry that no longer differs
 //! fails the test.
@@ -142,10 +142,6 @@ fn every_file_is_played_as_expected_or_refused_with_a_typed_error() {
     let mut exceptions = exceptions();
     let mut faults = Vec::new();
     for row in manifest(&root) {
-        if row.expected == "reference-pcm" {
-            settle(&row.path, beyond_tolerance(&root.join(&row.path)), &mut exceptions, &mut faults);
-            continue;
-        }
         let outcome = decode(&root.join(&row.path));
         if let Err(StageError::Panicked { detail }) = &outcome {
             faults.push(format!("{}: panicked: {detail}", row.path));
@@ -161,37 +157,6 @@ fn every_file_is_played_as_expected_or_refused_with_a_typed_error() {
     }
     faults.extend(exceptions.keys().map(|path| format!("{path}: an exception for no file")));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-}
-
-/// How a vector differs from its reference PCM beyond the tolerance of ISO/IEC 11172-4, if it does.
-fn beyond_tolerance(reference: &Path) -> Option<String> {
-    let blocks = match decode(&reference.with_extension("bit")) {
-        Ok(blocks) => blocks,
-        Err(error) => return Some(error.to_string()),
-    };
-    let reference = fs::read(reference).unwrap();
-    let reference: Vec<_> =
-        reference.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
-    // The reference is rounded to 16 bits, so ours is too: rounding alone would use up the tolerance.
-    let ours: Vec<_> = blocks
-        .iter()
-        .flat_map(|block| (0..block.frames()).flat_map(|i| block.planes().iter().map(move |plane| plane[i])))
-        .map(|sample| (sample * 32_768.0).round() as i16)
-        .collect();
-    // The reference decoder left the first frame out where that wants bits of a frame before it, and so began
-    // the second without what the first leaves behind.
-    let mpeg_frame = 1_152 * blocks[0].spec().channels.count();
-    let start = match ours.len().checked_sub(reference.len()) {
-        Some(0) => 0,
-        Some(surplus) if surplus == mpeg_frame => mpeg_frame,
-        _ => return Some(format!("{} samples for {}", ours.len(), reference.len())),
-    };
-    let pairs = ours.iter().skip(2 * start).zip(reference.iter().skip(start));
-    let differences: Vec<_> = pairs.map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
-    // In units of 2^-15 of full scale.
-    let rms = (differences.iter().map(|d| d * d).sum::<f64>() / differences.len().max(1) as f64).sqrt();
-    let max = differences.iter().fold(0.0_f64, |max, d| max.max(d.abs()));
-    (rms >= 1.0 / 12_f64.sqrt() || max > 2.0).then(|| format!("RMS {rms}, largest {max}, in 16-bit steps"))
 }
 
 /// Files whose law of replay is quadratic in their length stay below this.
