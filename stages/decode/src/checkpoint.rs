@@ -9,7 +9,7 @@ use treble_core::{ChannelCount, EncodedFormat, Pace, PcmSpec, SampleDepth, Sampl
 
 const VERSION: u8 = 1;
 
-/// Bytes of a stream's head that a checkpoint holds at most: those of WAV, up to the data.
+/// Bytes of a stream's head that a checkpoint holds at most: those of WAV up to the data, and the headers of Vorbis.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
 
 /// All that a successor needs.
@@ -49,6 +49,8 @@ impl Checkpoint {
             Kind::Wave => 1,
             Kind::Flac => 2,
             Kind::Mp3 => 3,
+            Kind::Adts => 4,
+            Kind::Vorbis => 5,
         });
         to.push(u8::from(resume.gap));
         to.extend_from_slice(&u32::from(spec.rate).to_le_bytes());
@@ -116,6 +118,8 @@ impl<'a> Fields<'a> {
             1 => Kind::Wave,
             2 => Kind::Flac,
             3 => Kind::Mp3,
+            4 => Kind::Adts,
+            5 => Kind::Vorbis,
             _ => return None,
         };
         let gap = self.byte()? == 1;
@@ -134,7 +138,8 @@ impl<'a> Fields<'a> {
             first_packet_bytes: self.u64()?,
             head: Bytes::copy_from_slice(self.bytes()?),
         };
-        let sound = self.0.is_empty() && resume.frame <= resume.grid;
+        let head_lies_before = resume.head.len() as u64 <= resume.offset;
+        let sound = self.0.is_empty() && resume.frame <= resume.grid && head_lies_before;
         sound.then_some(Checkpoint { format, resume, skip, bytes_before, input, seen })
     }
 

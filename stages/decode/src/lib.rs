@@ -17,11 +17,13 @@
 //!
 //! Module map: `stage` what the pipeline drives · `source` the coroutine · `spool`, `wav`, `matroska`, `mp4`,
 //! `raw` what heads say · `reader` probing and demuxing · `session` decoding, losses, limits · `opus`, `trim` delay
-//! and padding · `depth` exact claims on precision · `assemble` the grid · `tap`, `resume`, `checkpoint` where a
-//! successor goes on · `limits`, `config`.
+//! and padding · `depth` exact claims on precision · `assemble` the grid · `tap`, `resume`, `anchors`, `pages`, `adts`,
+//! `renew`, `checkpoint` where a successor goes on, and why it says the same · `limits`, `config`.
 //!
 //! The one `unsafe` room of the workspace is `source`; its argument is stated there.
 
+mod adts;
+mod anchors;
 mod assemble;
 mod checkpoint;
 mod config;
@@ -30,8 +32,10 @@ mod limits;
 mod matroska;
 mod mp4;
 mod opus;
+mod pages;
 mod raw;
 mod reader;
+mod renew;
 mod resume;
 mod session;
 mod source;

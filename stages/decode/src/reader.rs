@@ -2,6 +2,7 @@
 
 use crate::opus;
 use crate::raw::{PACKET_FRAMES, RawForm, RawPackets};
+use crate::renew::Renewal;
 use crate::resume::{Kind, Resume, Watch};
 use crate::session::{Job, Session, not_audio};
 use crate::source::ByteSource;
@@ -48,7 +49,7 @@ pub(crate) fn read_raw(source: ByteSource, form: RawForm, job: Job) -> Result<()
         match packets.next_packet().map_err(|error| session.corrupt(&error))? {
             Ok(Some(data)) => {
                 let packet = Packet::new(0, Timestamp::ZERO, Duration::ZERO, data);
-                session.decode(&mut *decoder, &packet)?;
+                session.decode(&mut decoder, &packet)?;
             }
             Ok(None) => return session.finish(),
             Err(surplus) => {
@@ -174,7 +175,9 @@ impl Demuxer<'_> {
                 track.num_frames.filter(|_| container == well_known::FORMAT_ID_MP3)
             }
         };
-        session.watch = Some(Watch::container(container, &params, total, self.tap.clone()));
+        session.watch = Some(Watch::container(container, track.id, &params, total, self.tap.clone()));
+        session.renewal =
+            (container == well_known::FORMAT_ID_ADTS).then(|| Renewal::new(self.resume.is_some()));
         // The length in a WAV head is what is left; in that of FLAC it is the whole.
         let gone = if container == well_known::FORMAT_ID_WAVE { session.decoded_frames } else { 0 };
         Ok(Reading {
@@ -196,7 +199,7 @@ impl Demuxer<'_> {
         if reading.container == well_known::FORMAT_ID_FLAC {
             self.session.catch_up(u64::try_from(packet.pts.get()).unwrap_or(0))?;
         }
-        self.session.decode(&mut *reading.decoder, packet)
+        self.session.decode(&mut reading.decoder, packet)
     }
 
     /// Judges the end of the stream.

@@ -5,33 +5,31 @@
 //! | headerless PCM | from the frame on | samples depend on nothing before them |
 //! | WAV of PCM | the head, with the length that is left; from the frame on | the same |
 //! | FLAC | `fLaC` and STREAMINFO; from the frame (packet) on | each frame is decoded by itself and numbered |
-//! | MP3 | some packets before | see [`MP3_WARM_BYTES`] |
+//! | MP3 | some packets before | they hold all main data and fill the filters, see `anchors` |
+//! | AAC in ADTS | two packets before one with which the decoder was renewed | the successor's is the same, see `renew` |
+//! | Vorbis in Ogg | its headers; from the page on whose first packet the grid frame follows | packets overlap by one |
 //!
-//! All else starts again at the stream's beginning: no reader opens it in the middle, or (AAC, whose noise
-//! generator runs on; Opus) its decoder would not say the same again.
+//! All else starts again at the stream's beginning: no reader opens it in the middle (MP4, AIFF, CAF, Matroska), or its
+//! decoder would not say the same again. That is Opus: the prediction of CELT's energies and SILK's filters go back
+//! without bound, so that after any number of packets a fresh decoder is near and not the same (RFC 7845, section 4.2,
+//! asks players to be content with that). To renew it as AAC's would be heard by every stream, not by one that went on.
 
+use crate::adts;
+use crate::anchors::{Anchor, choose, follow};
 use crate::assemble::Assembler;
 use crate::checkpoint::HEAD_BYTES_MAX;
+use crate::pages::{Pages, vorbis_head};
 use crate::tap::Tap;
 use crate::wav;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS, CODEC_ID_VORBIS,
+};
 use symphonia::core::formats::{FormatId, well_known};
 use symphonia::core::packet::Packet;
 use treble_core::PcmSpec;
-
-/// Main data that must lie before an MP3 packet for it to be decoded as in the middle of a stream: a packet points
-/// back by 511 bytes at most (ISO/IEC 11172-3, `main_data_begin`); the frame before it fills the overlap of the
-/// transform, and the one before that the synthesis filter's memory of 15 slots.
-const MP3_WARM_BYTES: u64 = 511;
-
-/// Packets that are decoded whole before the one in question, beyond those of the main data.
-const MP3_WARM_PACKETS: usize = 3;
-
-/// Header, checksum and side information of an MP3 packet at most: what is not main data.
-const MP3_SIDE_BYTES: u64 = 4 + 2 + 32;
 
 /// What is fed again, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +42,10 @@ pub(crate) enum Kind {
     Flac,
     /// MP3 without a container.
     Mp3,
+    /// AAC in ADTS.
+    Adts,
+    /// Vorbis in Ogg.
+    Vorbis,
 }
 
 /// A place to go on from.
@@ -73,14 +75,6 @@ pub(crate) struct Resume {
     pub(crate) head: Bytes,
 }
 
-/// A packet that a reader could begin with.
-#[derive(Debug, Clone, Copy)]
-struct Anchor {
-    offset: u64,
-    frame: u64,
-    bytes: u64,
-}
-
 /// Watches a stream for places to go on from.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -100,6 +94,10 @@ enum Place {
     Linear { kind: Kind, offset: u64, frame: u64, frame_bytes: u64, data_bytes: Option<u64> },
     /// Packets of their own length.
     Packets { kind: Kind, anchors: VecDeque<Anchor> },
+    /// Packets in frames, of a decoder that is renewed.
+    Frames(adts::Frames),
+    /// Packets in pages.
+    Pages(Pages),
     /// There is none but the beginning.
     Nowhere,
 }
@@ -111,9 +109,10 @@ impl Watch {
         Self { tap: Tap::default(), place, total: None, head: Bytes::new(), first: None }
     }
 
-    /// A watch over a container of `params`. `total` is the frames that its head promises.
+    /// A watch over the track `track` of a container, of `params`. `total` is the frames that its head promises.
     pub(crate) fn container(
         container: FormatId,
+        track: u32,
         params: &AudioCodecParameters,
         total: Option<u64>,
         tap: Tap,
@@ -128,6 +127,16 @@ impl Watch {
                 Place::Packets { kind: Kind::Flac, anchors: VecDeque::new() }
             }
             (well_known::FORMAT_ID_MP3, _) => Place::Packets { kind: Kind::Mp3, anchors: VecDeque::new() },
+            (well_known::FORMAT_ID_ADTS, _) => Place::Frames(adts::Frames::default()),
+            (well_known::FORMAT_ID_OGG, Some(headers)) if params.codec == CODEC_ID_VORBIS => {
+                match vorbis_head(track, headers).filter(|head| head.len() <= HEAD_BYTES_MAX) {
+                    Some(pages) => {
+                        head = pages;
+                        Place::Pages(Pages::new(track))
+                    }
+                    None => Place::Nowhere,
+                }
+            }
             _ => Place::Nowhere,
         };
         let watch = Self { tap, place, total, head, first: None };
@@ -149,19 +158,32 @@ impl Watch {
             Place::Unknown => self.place = self.first_of_wave(packet, frame),
             Place::Packets { kind, anchors } => match self.tap.locate(&packet.data) {
                 Some(offset) => {
-                    // A reader that begins with a packet wants another right behind it.
-                    let follows = anchors.back().is_none_or(|last| last.offset + last.bytes == offset);
-                    if !follows {
-                        anchors.clear();
-                    }
                     let alike = *kind != Kind::Mp3 || is_like_first(&mut self.first, &packet.data);
-                    if alike && packet.trim_start.get() == 0 && packet.pts.get() >= 0 {
-                        anchors.push_back(Anchor { offset, frame, bytes: packet.data.len() as u64 });
-                    }
+                    let serves = alike && packet.trim_start.get() == 0 && packet.pts.get() >= 0;
+                    let bytes = packet.data.len() as u64;
+                    follow(anchors, Anchor { offset, frame, exact: frame, bytes }, serves);
                 }
                 None => anchors.clear(),
             },
+            Place::Frames(frames) => frames.packet(&self.tap, &packet.data, frame),
+            Place::Pages(pages) => {
+                pages.packet(&self.tap, &packet.data, frame, packet.trim_end.get() == 0);
+            }
             Place::Linear { .. } | Place::Nowhere => {}
+        }
+    }
+
+    /// Takes note that a new decoder takes over with the last packet.
+    pub(crate) fn renewed(&mut self) {
+        if let Place::Frames(frames) = &mut self.place {
+            frames.renewed();
+        }
+    }
+
+    /// Takes note that frames are lost.
+    pub(crate) fn failed(&mut self) {
+        if let Place::Pages(pages) = &mut self.place {
+            pages.failed();
         }
     }
 
@@ -195,11 +217,17 @@ impl Watch {
         let (kind, anchor, head) = match &mut self.place {
             Place::Linear { kind, offset, frame, frame_bytes, data_bytes } => {
                 let gone = (grid - *frame) * *frame_bytes;
-                let anchor = Anchor { offset: *offset + gone, frame: grid, bytes: 0 };
+                let anchor = Anchor { offset: *offset + gone, frame: grid, exact: grid, bytes: 0 };
                 let left = data_bytes.map(|length| length.saturating_sub(gone));
                 (*kind, anchor, with_length(&self.head, left))
             }
             Place::Packets { kind, anchors } => (*kind, choose(*kind, anchors, grid)?, self.head.clone()),
+            Place::Frames(adts::Frames { anchors, .. }) => {
+                (Kind::Adts, choose(Kind::Adts, anchors, grid)?, Bytes::new())
+            }
+            Place::Pages(pages) => {
+                (Kind::Vorbis, choose(Kind::Vorbis, &mut pages.anchors, grid)?, self.head.clone())
+            }
             Place::Unknown | Place::Nowhere => return None,
         };
         Some(Resume {
@@ -237,45 +265,9 @@ fn with_length(head: &Bytes, left: Option<u64>) -> Bytes {
     [b"RIFF", &(u32::MAX - 1).to_le_bytes()[..], middle, &left.to_le_bytes()].concat().into()
 }
 
-/// The last packet from which `grid` is had exactly; those before it are dropped.
-fn choose(kind: Kind, anchors: &mut VecDeque<Anchor>, grid: u64) -> Option<Anchor> {
-    let mut at = anchors.partition_point(|anchor| anchor.frame <= grid).checked_sub(1)?;
-    if kind == Kind::Mp3 {
-        let mut warm_bytes = 0;
-        while warm_bytes < MP3_WARM_BYTES {
-            at = at.checked_sub(1)?;
-            warm_bytes += anchors[at].bytes.saturating_sub(MP3_SIDE_BYTES);
-        }
-        at = at.checked_sub(MP3_WARM_PACKETS)?;
-    }
-    anchors.drain(..at);
-    // The packet behind must be there: see `Watch::packet`.
-    (anchors.len() > 1).then(|| anchors[0])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn anchors(count: u64, bytes: u64) -> VecDeque<Anchor> {
-        (0..count).map(|i| Anchor { offset: 1_000 + i * bytes, frame: i * 1_152, bytes }).collect()
-    }
-
-    #[test]
-    fn the_packet_that_holds_the_grid_frame_is_chosen() {
-        let mut packets = anchors(10, 100);
-        assert_eq!(choose(Kind::Flac, &mut packets, 1_152 * 4 + 7).map(|a| a.frame), Some(1_152 * 4));
-        assert_eq!(packets.len(), 6);
-        assert!(choose(Kind::Flac, &mut anchors(10, 100), 1_152 * 9).is_none(), "nothing behind it");
-    }
-
-    #[test]
-    fn mp3_goes_back_by_the_main_data_that_may_be_wanted() {
-        // 138 − 38 bytes a packet: six packets hold 511 bytes, and three more warm up.
-        assert_eq!(choose(Kind::Mp3, &mut anchors(20, 138), 1_152 * 12).map(|a| a.frame), Some(1_152 * 3));
-        assert!(choose(Kind::Mp3, &mut anchors(20, 138), 1_152 * 8).is_none());
-        assert!(choose(Kind::Mp3, &mut anchors(20, 38), 1_152 * 12).is_none());
-    }
 
     #[test]
     fn the_length_in_a_head_is_what_is_left() {

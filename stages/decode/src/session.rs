@@ -4,6 +4,7 @@ use crate::assemble::Assembler;
 use crate::depth::{depth_of, holds};
 use crate::limits::Limits;
 use crate::opus;
+use crate::renew::Renewal;
 use crate::resume::{Resume, Watch};
 use crate::trim::Trim;
 use std::io::ErrorKind;
@@ -32,6 +33,10 @@ fn codecs() -> &'static CodecRegistry {
     })
 }
 
+fn make_decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, Error> {
+    codecs().make_audio_decoder(params, &AudioDecoderOptions::default())
+}
+
 /// What a reader is given.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -54,6 +59,8 @@ pub(crate) struct Session {
     pub(crate) trim: Trim,
     /// Where a successor could go on.
     pub(crate) watch: Option<Watch>,
+    /// When a new decoder takes over, where one does.
+    pub(crate) renewal: Option<Renewal>,
     /// Factor that the stream asks for.
     pub(crate) gain: f32,
     /// Frames decoded or replaced, before trimming.
@@ -92,6 +99,7 @@ impl Session {
             limits: job.limits,
             pace: job.pace,
             watch: None,
+            renewal: None,
             gain: 1.0,
             params: AudioCodecParameters::new(),
             codec: "",
@@ -106,9 +114,7 @@ impl Session {
         params: &AudioCodecParameters,
     ) -> Result<Box<dyn AudioDecoder>, StageError> {
         self.params = params.clone();
-        let decoder = codecs()
-            .make_audio_decoder(params, &AudioDecoderOptions::default())
-            .map_err(|error| self.unreadable(error))?;
+        let decoder = make_decoder(params).map_err(|error| self.unreadable(error))?;
         self.codec = decoder.codec_info().short_name;
         let buffer = decoder.last_decoded();
         if !buffer.is_unused() {
@@ -139,7 +145,7 @@ impl Session {
     /// Decodes one packet; one that cannot be decoded is lost.
     pub(crate) fn decode(
         &mut self,
-        decoder: &mut dyn AudioDecoder,
+        decoder: &mut Box<dyn AudioDecoder>,
         packet: &Packet,
     ) -> Result<(), StageError> {
         if opus::is_repeated_header(self.params.codec, &packet.data) {
@@ -148,13 +154,27 @@ impl Session {
         if let Some(watch) = self.watch.as_mut() {
             watch.packet(packet, self.decoded_frames);
         }
+        self.renew(decoder, packet)?;
         self.packet_bytes += packet.data.len() as u64;
-        if let Some(reason) = self.try_decode(decoder, packet)? {
+        if let Some(reason) = self.try_decode(&mut **decoder, packet)? {
             // Trimmed frames are not missed, whatever the demuxer counts into the duration.
             let trimmed = packet.trim_start.get().saturating_add(packet.trim_end.get());
             self.lost(packet.dur.get().saturating_sub(trimmed).min(LOST_FRAMES_MAX), reason)?;
         }
         self.publish();
+        Ok(())
+    }
+
+    /// Puts a new decoder in the place of an old one, where its time has come.
+    fn renew(&mut self, decoder: &mut Box<dyn AudioDecoder>, packet: &Packet) -> Result<(), StageError> {
+        let Some(renewal) = self.renewal.as_mut() else { return Ok(()) };
+        let renewed = renewal.next(packet, || make_decoder(&self.params));
+        if let Some(renewed) = renewed.map_err(|error| self.unreadable(error))? {
+            *decoder = renewed;
+            if let Some(watch) = self.watch.as_mut() {
+                watch.renewed();
+            }
+        }
         Ok(())
     }
 
@@ -208,6 +228,9 @@ impl Session {
             self.assembler.mark_gap();
         }
         self.losses += 1;
+        if let Some(watch) = self.watch.as_mut() {
+            watch.failed();
+        }
         self.account(frames)?;
         let kept = self.keep(usize::try_from(frames).unwrap_or(usize::MAX));
         self.assembler.append_silence(kept.len() as u64);

@@ -2,6 +2,7 @@
 //! demuxer finds none any more.
 
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes without a packet after which a stream is given up. Readers search for their next packet without end;
@@ -72,13 +73,22 @@ impl Tap {
 
     /// Where in the stream `packet` lies, if it is remembered; what lies before its end is then forgotten.
     pub(crate) fn locate(&self, packet: &[u8]) -> Option<u64> {
+        self.take(|bytes| {
+            let at = match bytes.starts_with(packet) {
+                true => 0,
+                false => bytes.windows(packet.len().max(1)).position(|window| window == packet)?,
+            };
+            Some(at..at + packet.len())
+        })
+    }
+
+    /// Where in the stream that begins which `find` finds in what is remembered; what lies before its end is then
+    /// forgotten.
+    pub(crate) fn take(&self, find: impl FnOnce(&[u8]) -> Option<Range<usize>>) -> Option<u64> {
         let mut history = self.history();
-        let at = match history.bytes.starts_with(packet) {
-            true => 0,
-            false => history.bytes.windows(packet.len().max(1)).position(|window| window == packet)?,
-        };
-        let offset = history.start + at as u64;
-        history.forget(at + packet.len());
+        let found = find(&history.bytes)?;
+        let offset = history.start + found.start as u64;
+        history.forget(found.end);
         Some(offset)
     }
 

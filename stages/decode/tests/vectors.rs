@@ -125,7 +125,7 @@ fn every_vector_is_of_its_class_and_differs_in_no_other_frame() {
                 let reference = reference(&path.with_extension("pcm"));
                 let surplus =
                     ours.iter().map(|packet| packet.len()).sum::<usize>().checked_sub(reference.len());
-                if !surplus.is_some_and(|surplus| surplus <= packet) {
+                if surplus.is_none_or(|surplus| surplus > packet) {
                     faults.push(format!("{}: {surplus:?} samples more than the reference", expected.name));
                 }
                 judge(&ours, &numbers, &reference, packet)
