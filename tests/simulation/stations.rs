@@ -1,5 +1,6 @@
 //! The stations of a worker without threads: each moves by one step when the schedule says so.
 
+use crate::input::DLQ;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -8,12 +9,13 @@ use std::time::Duration;
 use treble_pipeline::memory::{
     ManualClock, MemoryMembership, MemorySchemas, MemoryStateLog, MemoryTransactions, Refused,
 };
-use treble_pipeline::ports::{Epoch, Outcome, Transactions};
+use treble_pipeline::ports::{Epoch, OutRecord, Outcome, Transactions};
 use treble_pipeline::runtime::compute::{Command, Compute, ComputeSetup, Observer, Reply};
 use treble_pipeline::runtime::partition::Notice;
 use treble_pipeline::runtime::stations::{
     Crew, RestoreAnswer, RestoreRequest, Station, StationGone, TransactionAnswer, TransactionRequest,
 };
+use treble_schemas::{StreamId, StreamState};
 
 /// The protocol, whole or broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +23,30 @@ pub(crate) enum Protocol {
     Sound,
     /// State records are left out of the transaction.
     WithoutStates,
+    /// A finished stream's state record is not removed.
+    WithoutTombstones,
     /// Positions are sent without the member's generation.
     WithoutMembership,
+    /// Positions are committed before what was made of the input.
+    PositionsFirst,
+    /// Dead letters are committed before the rest.
+    LettersFirst,
+    /// A successor reads on from the committed position, not from where the stages must start.
+    RestartAtPosition,
+    /// A successor gives out again what its stages repeat.
+    ReplayGivenOut,
+}
+
+impl Protocol {
+    /// Those that any schedule may meet; the zombie of [`Self::WithoutMembership`] needs one of its own.
+    pub(crate) const BROKEN: [Self; 6] = [
+        Self::WithoutStates,
+        Self::WithoutTombstones,
+        Self::PositionsFirst,
+        Self::LettersFirst,
+        Self::RestartAtPosition,
+        Self::ReplayGivenOut,
+    ];
 }
 
 /// What happens to the transaction in hand.
@@ -100,6 +124,8 @@ impl Station<(usize, Command), Reply> for Computing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Waiting,
+    /// A broken protocol has committed a part.
+    Ahead,
     Written,
     Positioned,
 }
@@ -171,7 +197,11 @@ impl Committing {
     fn advance(&self, epoch: &Epoch, membership: MemoryMembership) -> Option<Outcome> {
         let mut port = self.port.borrow_mut();
         let step = match self.phase.get() {
-            Phase::Waiting => port.write(&self.kept(epoch)).map(|()| Some(Phase::Written)),
+            Phase::Waiting if self.goes_ahead() => {
+                self.go_ahead(&port, epoch, membership).map(|()| Some(Phase::Ahead))
+            }
+            Phase::Waiting | Phase::Ahead => port.write(&self.kept(epoch)).map(|()| Some(Phase::Written)),
+            Phase::Written if self.protocol == Protocol::PositionsFirst => Ok(Some(Phase::Positioned)),
             Phase::Written => {
                 port.send_offsets(&epoch.offsets, self.shown(membership)).map(|()| Some(Phase::Positioned))
             }
@@ -194,10 +224,35 @@ impl Committing {
         }
     }
 
-    fn kept(&self, epoch: &Epoch) -> Vec<treble_pipeline::ports::OutRecord> {
-        let all = epoch.records.iter();
-        let broken = self.protocol == Protocol::WithoutStates;
-        all.filter(|record| !(broken && record.topic == self.state_topic)).cloned().collect()
+    fn goes_ahead(&self) -> bool {
+        matches!(self.protocol, Protocol::PositionsFirst | Protocol::LettersFirst)
+    }
+
+    /// A part of the epoch in a transaction of its own.
+    fn go_ahead(
+        &self,
+        port: &MemoryTransactions,
+        epoch: &Epoch,
+        membership: MemoryMembership,
+    ) -> Result<(), Refused> {
+        if self.protocol == Protocol::PositionsFirst {
+            port.write(&[])?;
+            port.send_offsets(&epoch.offsets, membership)?;
+        } else {
+            let letters = epoch.records.iter().filter(|record| record.topic == DLQ);
+            port.write(&letters.cloned().collect::<Vec<_>>())?;
+        }
+        port.end(true)
+    }
+
+    fn kept(&self, epoch: &Epoch) -> Vec<OutRecord> {
+        let left_out = |record: &OutRecord| match self.protocol {
+            Protocol::WithoutStates => record.topic == self.state_topic,
+            Protocol::WithoutTombstones => record.topic == self.state_topic && record.value.is_none(),
+            Protocol::LettersFirst => record.topic == DLQ,
+            _ => false,
+        };
+        epoch.records.iter().filter(|record| !left_out(record)).cloned().collect()
     }
 
     fn shown(&self, membership: MemoryMembership) -> MemoryMembership {
@@ -226,24 +281,30 @@ impl Station<TransactionRequest<MemoryMembership>, TransactionAnswer> for Commit
     }
 }
 
+type States = Vec<(StreamId, StreamState)>;
+
 /// The thread that reads what is durable: the position, then the states.
 pub(crate) struct Restoring {
     log: MemoryStateLog,
+    protocol: Protocol,
     requests: RefCell<VecDeque<RestoreRequest>>,
     half: RefCell<Option<(RestoreRequest, Option<i64>)>>,
     answers: RefCell<VecDeque<RestoreAnswer>>,
 }
 
 impl Restoring {
-    pub(crate) fn new(log: MemoryStateLog) -> Self {
-        Self { log, requests: RefCell::default(), half: RefCell::default(), answers: RefCell::default() }
+    pub(crate) fn new(log: MemoryStateLog, protocol: Protocol) -> Self {
+        let requests = RefCell::default();
+        Self { log, protocol, requests, half: RefCell::default(), answers: RefCell::default() }
     }
 
     pub(crate) fn step(&self) {
         let half = self.half.borrow_mut().take();
         if let Some((request, committed)) = half {
-            let streams = self.log.streams(request.partition);
-            let durable = streams.map(|streams| self.log.durable(request.partition, committed, streams));
+            let states = self.log.streams(request.partition);
+            let durable = states.map(|states| {
+                self.log.durable(request.partition, committed, self.misread(states, committed))
+            });
             self.answers.borrow_mut().push_back(RestoreAnswer { request, durable });
         } else if let Some(request) = self.requests.borrow_mut().pop_front() {
             match self.log.position(request.partition) {
@@ -253,6 +314,23 @@ impl Restoring {
                 }
             }
         }
+    }
+
+    fn misread(&self, mut states: States, committed: Option<i64>) -> States {
+        for (_, state) in &mut states {
+            match self.protocol {
+                Protocol::RestartAtPosition => {
+                    state.restart_offset = committed.unwrap_or(0);
+                    state.restart_in_seq = state.next_in_seq;
+                }
+                Protocol::ReplayGivenOut => {
+                    let repeated = state.operators.last().map(|operator| operator.restart_output);
+                    state.next_out_seq = repeated.unwrap_or(0);
+                }
+                _ => {}
+            }
+        }
+        states
     }
 }
 

@@ -26,9 +26,7 @@ pub(crate) fn of(world: &World) -> Result<Verdict, String> {
     };
     let mut streams: BTreeMap<String, Vec<AudioChunk>> = BTreeMap::new();
     for record in read(&segment.output_topic) {
-        let framed = frame::split(record.value.as_ref().ok_or("an output without value")?, Format::Protobuf);
-        let chunk = AudioChunk::decode(framed.map_err(|error| error.to_string())?.body);
-        let chunk = chunk.map_err(|error| error.to_string())?;
+        let chunk = chunk(&record)?;
         streams.entry(chunk.stream_id.as_str().to_owned()).or_default().push(chunk);
     }
     for (id, chunks) in &mut streams {
@@ -48,6 +46,12 @@ pub(crate) fn of(world: &World) -> Result<Verdict, String> {
         Some((key, _)) => Err(format!("{}: state outlives the stream", String::from_utf8_lossy(key))),
         None => Ok(Verdict { streams, letters }),
     }
+}
+
+/// The chunk that a record holds.
+pub(crate) fn chunk(record: &OutRecord) -> Result<AudioChunk, String> {
+    let framed = frame::split(record.value.as_ref().ok_or("an output without value")?, Format::Protobuf);
+    AudioChunk::decode(framed.map_err(|error| error.to_string())?.body).map_err(|error| error.to_string())
 }
 
 /// A successor says the format again on its first chunk: that is allowed, and changes nothing for a reader.
@@ -85,7 +89,7 @@ fn whole(chunks: &[AudioChunk]) -> Result<(), String> {
 }
 
 /// Which record a dead letter is about, and why.
-fn letter(record: &OutRecord) -> String {
+pub(crate) fn letter(record: &OutRecord) -> String {
     let wanted = ["code", "partition", "offset"];
     let about = record.headers.iter().filter(|header| wanted.iter().any(|name| header.name.ends_with(name)));
     let text = |header: &treble_pipeline::ports::Header| {

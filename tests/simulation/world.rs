@@ -1,5 +1,6 @@
 //! Workers, a cluster, and the schedule that moves them.
 
+use crate::audit::Audit;
 use crate::chance::Chance;
 use crate::input::{DLQ, GROUP, Scenario, blueprint, segment};
 use crate::stations::{Committing, Computing, Fault, Protocol, Restoring, Silent, SimulatedCrew};
@@ -108,6 +109,7 @@ pub(crate) struct World {
     unpublished: VecDeque<OutRecord>,
     /// Members whose worker is gone and whose session has not ended yet.
     ghosts: Vec<u64>,
+    audit: Audit,
     history: Vec<String>,
 }
 
@@ -122,6 +124,7 @@ impl World {
             workers: (0..WORKERS).map(|_| None).collect(),
             unpublished: scenario.records.iter().cloned().collect(),
             ghosts: Vec::new(),
+            audit: Audit::default(),
             history: Vec::new(),
         }
     }
@@ -183,7 +186,7 @@ impl World {
                 segment.state_topic,
                 clock.clone(),
             )),
-            restores: Rc::new(Restoring::new(log)),
+            restores: Rc::new(Restoring::new(log, self.protocol)),
             compute: Rc::new(Computing::new(setups, clock)),
         };
         let inner = MemorySource::join(self.cluster.clone(), &segment.input_topic, GROUP);
@@ -221,7 +224,7 @@ impl World {
             }
             _ => self.disturb(index),
         }
-        Ok(())
+        self.audit.look(&self.cluster, &self.scenario)
     }
 
     fn disturb(&mut self, index: usize) {
@@ -400,7 +403,7 @@ impl World {
             });
         }
         self.clock.advance(Duration::from_millis(20));
-        Ok(())
+        self.audit.look(&self.cluster, &self.scenario)
     }
 
     fn is_settled(&self) -> bool {

@@ -173,6 +173,13 @@ impl MemoryCluster {
         Ok(())
     }
 
+    /// How many transactions have been committed or aborted.
+    #[must_use]
+    pub fn settled_transactions(&self) -> usize {
+        let state = self.state();
+        state.fates.len() - state.pending.len()
+    }
+
     pub(super) fn join(&self, group: &str) -> u64 {
         self.state().group(group).join()
     }
