@@ -136,6 +136,22 @@ impl LocalStack {
         self.node("start", id)
     }
 
+    /// Makes a part (the number of a broker, or `registry`) stand still: its connections stay open, and nobody answers.
+    ///
+    /// # Errors
+    /// When there is no such part.
+    pub fn freeze(&self, part: &str) -> Result<()> {
+        run_script("node", &["freeze", part], self.dir.path())
+    }
+
+    /// Lets a frozen part go on.
+    ///
+    /// # Errors
+    /// When there is no such part.
+    pub fn wake(&self, part: &str) -> Result<()> {
+        run_script("node", &["wake", part], self.dir.path())
+    }
+
     fn node(&self, verb: &str, id: u8) -> Result<()> {
         run_script("node", &[verb, &id.to_string()], self.dir.path())
     }

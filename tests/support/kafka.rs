@@ -36,6 +36,7 @@ fn client(stack: &LocalStack) -> ClientConfig {
 /// Creates every topic of the pipeline under `prefix`.
 pub fn create_topics(stack: &LocalStack, prefix: &str) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = client(stack).create()?;
+    let copies = i32::try_from(stack.endpoints().nodes.len())?;
     let specs = Topics::new(prefix)?.specs(&STAGES);
     let topics: Vec<NewTopic<'_>> = specs
         .iter()
@@ -44,7 +45,7 @@ pub fn create_topics(stack: &LocalStack, prefix: &str) -> Result<()> {
                 Partitions::Aligned => PARTITIONS.cast_signed(),
                 Partitions::Fixed(count) => count,
             };
-            let topic = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(1));
+            let topic = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(copies));
             spec.configs.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
         })
         .collect();
@@ -102,6 +103,17 @@ impl Publisher {
             .set("linger.ms", "1")
             .create_with_context(Deliveries::default())?;
         Ok(Self { producer, topic: Topics::new(prefix)?.audio_in(), schema })
+    }
+
+    /// The schema id that chunks are framed with.
+    #[must_use]
+    pub const fn schema(&self) -> u32 {
+        self.schema
+    }
+
+    /// Frames chunks with another schema id from now on.
+    pub const fn use_schema(&mut self, id: u32) {
+        self.schema = id;
     }
 
     /// Publishes the clip as one record, as `kcat -H content-type=…` would.

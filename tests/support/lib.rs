@@ -2,13 +2,16 @@
 //!
 //! [`broker`] a private Kafka and registry · [`clips`] real files of every format · [`configuration`] for a private
 //! topic prefix · [`kafka`] topics, publishing and reading as an outsider would · [`running`] a pipeline in this
-//! process · [`process`] `treble run` as a process to kill · [`verdict`] what must be true of every stream on
+//! process · [`process`] `treble run` as a process to kill · [`registry`] schemas of
+//! others · [`verdict`] what must be true of every stream on
 //! the output.
 
 pub mod broker;
 pub mod clips;
 pub mod configuration;
+mod http;
 pub mod kafka;
 pub mod process;
+pub mod registry;
 pub mod running;
 pub mod verdict;

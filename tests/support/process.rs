@@ -2,10 +2,9 @@
 
 use crate::broker::LocalStack;
 use crate::configuration;
+use crate::http::get;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -139,7 +138,7 @@ impl Worker {
     pub fn log_tail(&self) -> String {
         let text = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        lines[lines.len().saturating_sub(60)..].join("\n")
     }
 
     fn log(&self) -> PathBuf {
@@ -166,13 +165,4 @@ fn signal(process: u32, name: &str) -> Result<()> {
     let status = Command::new("kill").args([format!("-{name}"), process.to_string()]).status()?;
     ensure!(status.success(), "kill -{name} {process}: {status}");
     Ok(())
-}
-
-fn get(port: u16, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
 }

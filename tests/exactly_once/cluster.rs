@@ -1,0 +1,91 @@
+//! What happens to the cluster: brokers that die or stand still, a registry that does not answer.
+
+use crate::trial::Trial;
+use anyhow::{Context, Result, ensure};
+use std::thread;
+use std::time::{Duration, Instant};
+use treble_schemas::{Contract, Topics};
+use treble_test_support::process::Worker;
+use treble_test_support::{kafka, registry};
+
+/// The only broker goes as in a power cut, twice, and comes back.
+#[test]
+fn a_broker_killed_and_started_again_changes_nothing() -> Result<()> {
+    let mut trial = Trial::start_alone(1, "outage")?;
+    trial.while_flowing(|cluster, _| {
+        for pause in [3, 5] {
+            thread::park_timeout(Duration::from_secs(pause));
+            cluster.kill_node(1)?;
+            cluster.start_node(1)?;
+        }
+        Ok(())
+    })?;
+    println!("broker_kills=2 {}", trial.judge()?);
+    Ok(())
+}
+
+/// One of three brokers goes, each in turn; its partitions get other leaders.
+#[test]
+fn one_broker_of_three_killed_changes_nothing() -> Result<()> {
+    let mut trial = Trial::start_alone(3, "third")?;
+    trial.while_flowing(|cluster, _| {
+        for node in [1, 2] {
+            thread::park_timeout(Duration::from_secs(3));
+            cluster.kill_node(node)?;
+            thread::park_timeout(Duration::from_secs(3));
+            cluster.start_node(node)?;
+        }
+        Ok(())
+    })?;
+    println!("brokers=3 broker_kills=2 {}", trial.judge()?);
+    Ok(())
+}
+
+/// The broker stands still for longer than `commit.deadline_ms`: what became of the commits under way is unknown.
+#[test]
+fn commits_whose_outcome_is_unknown_are_settled_before_anything_goes_on() -> Result<()> {
+    let mut trial = Trial::start_alone(1, "unknown")?;
+    trial.while_flowing(|cluster, _| {
+        for _ in 0..2 {
+            thread::park_timeout(Duration::from_secs(3));
+            cluster.freeze("1")?;
+            thread::park_timeout(Duration::from_secs(6));
+            cluster.wake("1")?;
+        }
+        Ok(())
+    })?;
+    println!("freezes=2 {}", trial.judge()?);
+    Ok(())
+}
+
+/// Records with a schema id that is new to decode come while the registry does not answer: decode waits, and goes on.
+#[test]
+fn a_registry_away_for_a_while_costs_nothing_but_time() -> Result<()> {
+    let mut trial = Trial::start_alone(1, "unregistered")?;
+    let subject = Contract::AudioChunk.subject(&Topics::new(trial.prefix)?.audio_in());
+    let evolved = format!("{}\nmessage OfALaterRelease {{}}\n", Contract::AudioChunk.text());
+    let id = registry::register(&trial.cluster, &subject, &evolved)?;
+    ensure!(id != trial.publisher.schema(), "the registry took the later schema for ours");
+    trial.publisher.use_schema(id);
+    trial.cluster.freeze("registry")?;
+    trial.while_flowing(|cluster, workers| {
+        await_outage(&workers[0])?;
+        cluster.wake("registry")
+    })?;
+    println!("registry_outages=1 {}", trial.judge()?);
+    Ok(())
+}
+
+/// Waits until the process says that the registry does not answer.
+fn await_outage(worker: &Worker) -> Result<()> {
+    let until = Instant::now() + kafka::PATIENCE;
+    loop {
+        let metrics = worker.metrics().context("decode does not answer")?;
+        let told = |line: &str| line.starts_with("treble_registry_failures_total") && !line.ends_with(" 0");
+        if metrics.lines().any(told) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < until, "decode never asked the registry\n{}", worker.log_tail());
+        thread::park_timeout(Duration::from_millis(100));
+    }
+}
