@@ -7,7 +7,9 @@ CARGO := cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 FILE ?=
 
-.PHONY: help setup build demo test lint fmt unit bench kafka-up kafka-down kafka-status kafka-logs clean
+KILLS ?= 200
+
+.PHONY: help setup build demo test lint fmt unit soak bench kafka-up kafka-down kafka-status kafka-logs clean
 
 help: ## Show this list
 	@printf 'Treble: audio super-resolution on Kafka\n\n'
@@ -36,6 +38,9 @@ fmt: ## Format the Rust code
 
 unit: ## Fast tests only: no Kafka
 	$(CARGO) test --locked --workspace --lib --bins
+
+soak: build ## Kill stage processes for a long time and judge every stream [KILLS=200]
+	TREBLE_SOAK_KILLS=$(KILLS) $(CARGO) test --locked --workspace --test exactly_once -- --ignored --nocapture soak
 
 bench: setup ## Measure against each stage's limit; writes target/bench/summary.json
 	$(CARGO) bench --locked --package treble-benches

@@ -13,7 +13,8 @@ use treble_test_support::process::Worker;
 use treble_test_support::{configuration, verdict};
 
 /// The three stages, each a process of its own.
-pub(crate) const DISTRIBUTED: [(&'static str, &str); 3] = [("decode", "d1"), ("upscale", "u1"), ("encode", "e1")];
+pub(crate) const DISTRIBUTED: [(&'static str, &str); 3] =
+    [("decode", "d1"), ("upscale", "u1"), ("encode", "e1")];
 
 /// Where a trial takes place.
 pub(crate) enum Cluster {

@@ -1,5 +1,7 @@
 //! `treble dlq`.
 
+mod original;
+
 use super::{Context, Exit, Failure, registry};
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -8,9 +10,10 @@ use crate::kafka::publisher::Publisher;
 use crate::ports::{Clock, InRecord, OutRecord};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use treble_schemas::dead_letter::{DeadLetter, DeadLetterError, replay_headers};
+use treble_schemas::dead_letter::{DeadLetter, DeadLetterError};
 
 /// Lists, shows and replays dead letters
 #[derive(Debug, Subcommand)]
@@ -46,7 +49,10 @@ pub(super) struct Show {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Without --yes nothing is published: the command says what it would do.")]
+#[command(
+    after_help = "A stream that was published in chunks is published again whole, from its beginning, while its topic still \
+                  holds it. Without --yes nothing is published: the command says what it would do."
+)]
 pub(super) struct Replay {
     /// Offsets, as listed
     #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -134,16 +140,30 @@ impl Replay {
             return Err(absent(*offset));
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let publisher = if self.yes { Some(Publisher::connect(&config.kafka, clock)?) } else { None };
+        let publisher =
+            if self.yes { Some(Publisher::connect(&config.kafka, Arc::clone(&clock))?) } else { None };
+        let mut replayed = BTreeSet::new();
         for (record, said) in &wanted {
             let letter = said.as_ref().map_err(|error| {
                 Failure::new(Exit::Data, format!("offset {} cannot be replayed", record.offset))
                     .because(error)
             })?;
-            if let Some(publisher) = &publisher {
-                publisher.publish(&original(record, letter))?;
+            let begins_at = original::stream_begins_at(record, letter);
+            // A stream that two stages gave up is one stream.
+            let origin =
+                (letter.topic.clone(), letter.partition, begins_at.unwrap_or(letter.offset), key(record));
+            if !replayed.insert(origin) {
+                continue;
             }
-            tell(context, record, letter, self.yes)?;
+            let publish = |record: &OutRecord| match &publisher {
+                Some(publisher) => publisher.publish(record).map_err(Failure::from),
+                None => Ok(()),
+            };
+            let records = match begins_at {
+                Some(first) => original::stream(&config.kafka, &*clock, record, letter, first, publish)?,
+                None => publish(&original::alone(record, letter)).map(|()| 1)?,
+            };
+            tell(context, record, letter, records, self.yes)?;
         }
         match publisher {
             Some(publisher) => publisher.flush()?,
@@ -153,25 +173,23 @@ impl Replay {
     }
 }
 
-fn tell(context: &Context, record: &InRecord, letter: &DeadLetter, done: bool) -> Result<(), Failure> {
+fn tell(
+    context: &Context,
+    record: &InRecord,
+    letter: &DeadLetter,
+    records: u64,
+    done: bool,
+) -> Result<(), Failure> {
     let document = json!({
-        "offset": record.offset, "topic": letter.topic, "partition": letter.partition, "published": done,
+        "offset": record.offset, "topic": letter.topic, "partition": letter.partition, "records": records,
+        "published": done,
     });
     context.output.document("replay", &document, || {
         let verb = if done { "published" } else { "would publish" };
-        format!("{verb} offset {} to {} partition {}", record.offset, letter.topic, letter.partition)
+        let what = if records == 1 { "1 record".to_owned() } else { format!("{records} records") };
+        let (topic, partition) = (&letter.topic, letter.partition);
+        format!("{verb} offset {}: {what} to {topic} partition {partition}", record.offset)
     })
-}
-
-/// The original, as it is published again: where it was read.
-fn original(record: &InRecord, letter: &DeadLetter) -> OutRecord {
-    OutRecord {
-        topic: letter.topic.clone(),
-        partition: Some(letter.partition),
-        key: record.key.clone().unwrap_or_default(),
-        value: record.value.clone(),
-        headers: replay_headers(&record.headers),
-    }
 }
 
 /// How long the topic may be silent before its end.
@@ -193,8 +211,7 @@ fn each(config: &Config, mut each: impl FnMut(Letter)) -> Result<(), Failure> {
             }
             Polled::AtEnd => return Ok(()),
             Polled::Nothing if clock.now() - answered > SILENCE => {
-                let why = fetcher.trouble().unwrap_or_else(|| "no answer".to_owned());
-                return Err(Failure::new(Exit::Unavailable, "the cluster stopped answering").because(why));
+                return Err(Failure::silence(fetcher.trouble()));
             }
             Polled::Nothing => {}
         }
@@ -308,7 +325,7 @@ mod tests {
     #[test]
     fn a_replay_is_the_original_where_it_was_and_counts_on() {
         let (record, said) = letter();
-        let original = original(&record, said.as_ref().unwrap());
+        let original = original::alone(&record, said.as_ref().unwrap());
         assert_eq!((original.topic.as_str(), original.partition), ("t.audio.in", Some(3)));
         assert_eq!((&original.key[..], original.value.as_deref()), (&b"song"[..], Some(&b"value"[..])));
         assert_eq!(original.headers, [Header::text("traceparent", "x"), Header::text("x-attempt", "1")]);

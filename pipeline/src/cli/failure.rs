@@ -42,6 +42,13 @@ impl Failure {
         self
     }
 
+    /// A cluster that fell silent in the middle of an answer; `trouble` is the latest that its client met.
+    #[must_use]
+    pub fn silence(trouble: Option<String>) -> Self {
+        let why = trouble.unwrap_or_else(|| "no answer".to_owned());
+        Self::new(Exit::Unavailable, "the cluster stopped answering").because(why)
+    }
+
     /// An input file that cannot be read.
     #[must_use]
     pub fn unreadable(path: &Path, error: &io::Error) -> Self {

@@ -188,7 +188,6 @@ impl Reader<'_> {
     }
 
     fn silence(&self) -> Failure {
-        let why = self.fetcher.trouble().unwrap_or_else(|| "no answer".to_owned());
-        Failure::new(Exit::Unavailable, "the cluster stopped answering").because(why)
+        Failure::silence(self.fetcher.trouble())
     }
 }

@@ -16,6 +16,7 @@ pub struct RecentStreams {
 
 impl RecentStreams {
     /// `id`, whose START was captured at `started_at_us`, has ended; the oldest is forgotten where there are too many.
+    /// A stream that was given up is remembered with time 0: publishing it again, once the cause is mended, is no repeat.
     pub fn remember(&mut self, id: StreamId, started_at_us: i64) {
         if self.known.insert(id.clone(), started_at_us).is_some() {
             return;

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use treble_core::Fact;
-use treble_schemas::{AbortReason, AudioChunk, StreamId, StreamState};
+use treble_schemas::{AbortReason, AudioChunk, StreamId, StreamState, dead_letter};
 
 mod epoch;
 mod model;
@@ -254,7 +254,7 @@ impl Partition {
         if self.streams.get(&id).is_some_and(|stream| !stream.wants(record.offset)) {
             return Ok(());
         }
-        self.make_way(&chunk, now)?;
+        self.make_way(&chunk, record, now)?;
         let stream = match self.streams.get_mut(&id) {
             Some(stream) => stream,
             None if replay => return Ok(()),
@@ -289,7 +289,12 @@ impl Partition {
     }
 
     /// Brings the stream that a chunk belongs to up to date, where the chunk may begin another of the same id.
-    fn make_way(&mut self, chunk: &AudioChunk, now: Duration) -> Result<(), PartitionHalt> {
+    fn make_way(
+        &mut self,
+        chunk: &AudioChunk,
+        record: &InRecord,
+        now: Duration,
+    ) -> Result<(), PartitionHalt> {
         if chunk.seq != 0 {
             return Ok(());
         }
@@ -302,10 +307,10 @@ impl Partition {
                 self.step(&id, now)?;
             }
         }
-        let superseded = self
-            .streams
-            .get(&chunk.stream_id)
-            .is_some_and(|stream| stream.is_superseded_by(chunk.capture_time_us));
+        let replayed = dead_letter::attempts(&record.headers) > 0;
+        let superseded = self.streams.get(&chunk.stream_id).is_some_and(|stream| {
+            stream.is_superseded_by(chunk.capture_time_us) || (replayed && stream.aborted().is_some())
+        });
         if superseded {
             self.settle()?;
             self.supersede(&chunk.stream_id);
@@ -372,7 +377,7 @@ impl Partition {
                 if stream.aborted().is_none() {
                     self.notices.push(Notice::StreamAborted { code: "aborted_upstream" });
                 }
-                self.recent.remember(id.clone(), stream.started_at_us());
+                self.recent.remember(id.clone(), 0);
                 self.gone.insert(id);
             }
             Err(fault) => {

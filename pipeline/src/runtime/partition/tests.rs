@@ -60,6 +60,10 @@ fn chunk(stream: &str, seq: u64, capture_time_us: i64, body: ChunkBody) -> Audio
 
 impl Bench {
     fn feed_value(&mut self, key: &str, value: Option<Bytes>) -> i64 {
+        self.feed_with(key, value, Header::text("trace", "kept"))
+    }
+
+    fn feed_with(&mut self, key: &str, value: Option<Bytes>, header: Header) -> i64 {
         let offset = self.next_offset;
         self.next_offset += 1;
         self.partition.receive(InRecord {
@@ -69,7 +73,7 @@ impl Bench {
             timestamp_ms: 0,
             key: Some(Bytes::copy_from_slice(key.as_bytes())),
             value,
-            headers: vec![Header::text("trace", "kept")],
+            headers: vec![header],
         });
         offset
     }
@@ -280,6 +284,32 @@ fn a_new_stream_of_the_same_id_supersedes_one_that_did_not_end() {
         (&all[..2], &all[3..]),
         (&["START", "bcde"].map(str::to_owned)[..], &["START", "xyz{", "END"].map(str::to_owned)[..])
     );
+}
+
+/// `treble dlq replay` publishes all of a stream again, with the count of attempts.
+#[test]
+fn a_stream_that_was_given_up_comes_out_whole_when_it_is_replayed() {
+    let whole = [(0, start()), (1, data("abcd")), (2, data("efgh")), (3, end())];
+    for ended in [false, true] {
+        let mut bench = open(0, Vec::new());
+        let without_a_chunk = whole.iter().filter(|(seq, _)| *seq != 1 && (ended || *seq != 3));
+        without_a_chunk.for_each(|(seq, body)| drop(bench.feed(&chunk("a", *seq, 7, body.clone()))));
+        bench.work(Duration::ZERO);
+        bench.work(11 * SECOND);
+        bench.commit();
+        for (seq, body) in whole.clone() {
+            let mut value = Vec::new();
+            frame::write_header(&mut value, 1, Format::Protobuf);
+            chunk("a", seq, 7, body).encode(&mut value);
+            bench.feed_with("a", Some(value.into()), Header::text("x-attempt", "1"));
+        }
+        bench.work(12 * SECOND);
+        bench.commit();
+        let all: Vec<String> = bench.to("out").into_iter().map(|record| told(read(record).body)).collect();
+        assert!(all[1].starts_with("ABORT gap"), "{all:?}");
+        assert_eq!(all[2..], ["START", "bcde", "fghi", "END"].map(str::to_owned), "END before: {ended}");
+        assert_eq!(bench.state("a"), None);
+    }
 }
 
 #[test]
