@@ -9,6 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -138,14 +139,18 @@ impl Publisher {
         self.send(chunk.stream_id.as_str(), &value, OwnedHeaders::new())
     }
 
-    /// Publishes any bytes under any key.
-    pub fn send(&self, key: &str, value: &[u8], headers: OwnedHeaders) -> Result<()> {
+    fn send(&self, key: &str, value: &[u8], headers: OwnedHeaders) -> Result<()> {
+        self.record(Some(key.as_bytes()), Some(value), headers)
+    }
+
+    /// Publishes any bytes, or none, under any key, or none.
+    pub fn record(&self, key: Option<&[u8]>, value: Option<&[u8]>, headers: OwnedHeaders) -> Result<()> {
         let count = NonZeroU32::new(PARTITIONS).context("partitions")?;
-        let mut record = BaseRecord::to(&self.topic)
-            .key(key)
-            .payload(value)
-            .partition(partition_of(key.as_bytes(), count))
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topic)
+            .partition(partition_of(key.unwrap_or_default(), count))
             .headers(headers);
+        record.key = key;
+        record.payload = value;
         loop {
             match self.producer.send(record) {
                 Ok(()) => break,
@@ -213,10 +218,43 @@ pub fn read_committed(
     topic: &str,
     mut enough: impl FnMut(&[Committed]) -> bool,
 ) -> Result<Vec<Committed>> {
+    let (consumer, _) = reader(stack, topic)?;
+    let mut records = Vec::new();
+    while !enough(&records) {
+        let Some(polled) = consumer.poll(PATIENCE) else {
+            bail!("{topic}: nothing more within {PATIENCE:?} after {} records", records.len());
+        };
+        match polled {
+            Ok(message) => records.push(committed(&message)),
+            Err(KafkaError::PartitionEOF(_)) => {}
+            Err(error) => eprintln!("{topic}: {error}"),
+        }
+    }
+    Ok(records)
+}
+
+/// The committed records that a topic holds now.
+pub fn read_to_end(stack: &LocalStack, topic: &str) -> Result<Vec<Committed>> {
+    let (consumer, mut unread) = reader(stack, topic)?;
+    let mut records = Vec::new();
+    while unread > 0 {
+        match consumer.poll(PATIENCE) {
+            Some(Ok(message)) => records.push(committed(&message)),
+            Some(Err(KafkaError::PartitionEOF(_))) => unread -= 1,
+            Some(Err(error)) => eprintln!("{topic}: {error}"),
+            None => bail!("{topic}: no end within {PATIENCE:?}"),
+        }
+    }
+    Ok(records)
+}
+
+/// A reader of a whole topic, and how many partitions it has.
+fn reader(stack: &LocalStack, topic: &str) -> Result<(BaseConsumer, usize)> {
     let consumer: BaseConsumer = client(stack)
         .set("group.id", "outsider")
         .set("isolation.level", "read_committed")
         .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "50")
         .create()?;
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
@@ -226,17 +264,7 @@ pub fn read_committed(
         from.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
     }
     consumer.assign(&from)?;
-    let mut records = Vec::new();
-    while !enough(&records) {
-        let Some(polled) = consumer.poll(PATIENCE) else {
-            bail!("{topic}: nothing more within {PATIENCE:?} after {} records", records.len());
-        };
-        match polled {
-            Ok(message) => records.push(committed(&message)),
-            Err(error) => eprintln!("{topic}: {error}"),
-        }
-    }
-    Ok(records)
+    Ok((consumer, found.partitions().len()))
 }
 
 fn committed(message: &impl Message) -> Committed {

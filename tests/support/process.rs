@@ -68,9 +68,7 @@ impl Worker {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        for (key, value) in &self.settings {
-            command.env(environment_name(key), value);
-        }
+        command.envs(self.settings.iter().map(|(key, value)| (environment_name(key), value)));
         let child = command.spawn().context("treble run")?;
         self.running = Some(Running { child, port });
         Ok(())
@@ -127,6 +125,24 @@ impl Worker {
         get(self.running.as_ref()?.port, "/metrics")
     }
 
+    /// Memory that the process holds now.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that it ever held.
+    pub fn peak_resident_bytes(&self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> Result<u64> {
+        let process = self.running.as_ref().context("not running")?.child.id();
+        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kilobytes * 1024)
+    }
+
     /// Whether the process has ended by itself.
     pub fn has_ended(&mut self) -> Result<bool> {
         let running = self.running.as_mut().context("not running")?;
@@ -154,6 +170,13 @@ impl Drop for Worker {
         // The harness shows this where the test failed.
         eprintln!("--- {} {}\n{}", self.stages, self.instance, self.log_tail());
     }
+}
+
+/// What ties a `treble` command to `stack` under `prefix`.
+#[must_use]
+pub fn environment(stack: &LocalStack, prefix: &str) -> Vec<(String, String)> {
+    let settings = configuration::settings(stack, prefix);
+    settings.into_iter().map(|(key, value)| (environment_name(key), value)).collect()
 }
 
 /// `kafka.bootstrap_servers` → `TREBLE_KAFKA_BOOTSTRAP_SERVERS`.

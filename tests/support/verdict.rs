@@ -10,7 +10,7 @@ use std::io::Cursor;
 use treble_pipeline::config::Config;
 use treble_pipeline::offline;
 use treble_schemas::frame::{self, Format};
-use treble_schemas::{AbortReason, AudioChunk, ChunkBody, Topics};
+use treble_schemas::{AbortReason, AudioChunk, ChunkBody, StreamId, Topics};
 
 /// A stream, put together from the output topic.
 #[derive(Debug, Clone, Default)]
@@ -67,29 +67,71 @@ impl Delivered {
 pub fn assemble(records: &[Committed]) -> Result<BTreeMap<String, Delivered>> {
     let mut streams: BTreeMap<String, Delivered> = BTreeMap::new();
     for record in records {
-        let value = record.value.as_ref().context("a null value on an audio topic")?;
-        let chunk = AudioChunk::decode(frame::split(value, Format::Protobuf)?.body)?;
-        chunk.check_key(&record.key)?;
+        let chunk = chunk_of(record)?;
         streams.entry(chunk.stream_id.as_str().to_owned()).or_default().add(&chunk)?;
     }
     Ok(streams)
 }
 
+/// As [`assemble`], where a name may be used again: the latest stream of each.
+///
+/// # Errors
+/// The first violation, in any of the streams.
+pub fn assemble_latest(records: &[Committed]) -> Result<BTreeMap<String, Delivered>> {
+    let mut streams: BTreeMap<String, Delivered> = BTreeMap::new();
+    for record in records {
+        let chunk = chunk_of(record)?;
+        let stream = streams.entry(chunk.stream_id.as_str().to_owned()).or_default();
+        if stream.is_over() {
+            *stream = Delivered::default();
+        }
+        stream.add(&chunk)?;
+    }
+    Ok(streams)
+}
+
+fn chunk_of(record: &Committed) -> Result<AudioChunk> {
+    let value = record.value.as_ref().context("a null value on an audio topic")?;
+    let chunk = AudioChunk::decode(frame::split(value, Format::Protobuf)?.body)?;
+    chunk.check_key(&record.key)?;
+    Ok(chunk)
+}
+
 /// Waits until `expected` streams are over on `{prefix}.audio.out`, and puts them together.
 pub fn delivered(stack: &LocalStack, prefix: &str, expected: usize) -> Result<BTreeMap<String, Delivered>> {
-    let topic = Topics::new(prefix)?.audio_out();
-    let is_last = |record: &Committed| {
-        let value = record.value.as_ref().and_then(|value| frame::split(value, Format::Protobuf).ok());
-        let chunk = value.and_then(|framed| AudioChunk::decode(framed.body).ok());
-        chunk.is_some_and(|chunk| matches!(chunk.body, ChunkBody::End(_) | ChunkBody::Abort(_)))
-    };
+    assemble(&output(stack, prefix, expected)?)
+}
+
+/// The records of `{prefix}.audio.out`, once `expected` streams are over.
+pub fn output(stack: &LocalStack, prefix: &str, expected: usize) -> Result<Vec<Committed>> {
     let (mut seen, mut over) = (0, 0);
-    let records = kafka::read_committed(stack, &topic, |records| {
+    kafka::read_committed(stack, &Topics::new(prefix)?.audio_out(), |records| {
         over += records[seen..].iter().filter(|record| is_last(record)).count();
         seen = records.len();
         over >= expected
-    })?;
-    assemble(&records)
+    })
+}
+
+fn is_last(record: &Committed) -> bool {
+    chunk_of(record).is_ok_and(|chunk| matches!(chunk.body, ChunkBody::End(_) | ChunkBody::Abort(_)))
+}
+
+/// Whether nothing is kept of `stream` on any state topic.
+pub fn has_no_state(stack: &LocalStack, prefix: &str, stream: &StreamId) -> Result<bool> {
+    let topics = Topics::new(prefix)?;
+    for stage in ["decode", "upscale", "encode"] {
+        let topic = topics.state(stage);
+        let mut latest = None;
+        for record in kafka::read_to_end(stack, &topic)? {
+            if record.key == stream.as_str().as_bytes() {
+                latest = record.value;
+            }
+        }
+        if latest.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What the offline path writes for `clip`, or why it refuses it.
