@@ -40,7 +40,7 @@ unit: ## Fast tests only: no Kafka
 	$(CARGO) test --locked --workspace --lib --bins
 
 soak: build ## Kill stage processes for a long time and judge every stream [KILLS=200]
-	TREBLE_SOAK_KILLS=$(KILLS) $(CARGO) test --locked --workspace --test exactly_once -- --ignored --nocapture soak
+	TREBLE_SOAK_KILLS=$(KILLS) $(CARGO) test --locked --workspace --test exactly_once -- --ignored --nocapture
 
 bench: setup ## Measure against each stage's limit; writes target/bench/summary.json
 	$(CARGO) bench --locked --package treble-benches

@@ -127,6 +127,8 @@ pub enum PortError {
 pub enum SourceEvent {
     /// A record.
     Record(InRecord),
+    /// The log of this partition holds no more than what was reported; said again whenever its end is met again.
+    AtEnd(i32),
     /// These partitions are ours now; nothing is read from them before [`Source::start`].
     Assigned(Vec<i32>),
     /// These partitions will be another's; they stay ours until [`Source::release`].

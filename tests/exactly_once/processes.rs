@@ -44,7 +44,7 @@ fn a_fused_process_with_the_model_survives_kills_with_every_stream_whole_single_
     clippy::disallowed_methods,
     reason = "how long to go on is a wish of whoever starts it, no configuration"
 )]
-fn soak() -> Result<()> {
+fn kills_for_as_long_as_one_likes() -> Result<()> {
     let kills: u64 = std::env::var("TREBLE_SOAK_KILLS").map_or(Ok(200), |text| text.parse())?;
     for round in 0..kills.div_ceil(20) {
         let prefix: &'static str = format!("soak{round}").leak();

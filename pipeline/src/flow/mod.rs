@@ -2,10 +2,11 @@
 //!
 //! [`watermark`] what may be committed · [`assignment`] where to read from after an assignment ·
 //! [`pressure`] when to stop reading · [`epoch`] when to commit · [`reorder`] which chunk is next ·
-//! [`recent`] which streams just ended · [`flood`] when dead letters mean a bad deploy · [`retry`] how long to wait · [`disposition`] what an error
-//! costs.
+//! [`recent`] which streams just ended · [`caught_up`] until when time-outs may be judged · [`flood`] when dead letters
+//! mean a bad deploy · [`retry`] how long to wait · [`disposition`] what an error costs.
 
 pub mod assignment;
+pub mod caught_up;
 pub mod disposition;
 pub mod epoch;
 pub mod flood;

@@ -85,6 +85,7 @@ pub fn member(config: &KafkaConfig, group: &str, instance: &str) -> Result<Clien
     let mut client = consumer(config, group)?;
     client
         .set("group.instance.id", instance)
+        .set("enable.partition.eof", "true")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", config.session_timeout_ms.to_string())
         .set("heartbeat.interval.ms", (config.session_timeout_ms / 10).clamp(100, 3000).to_string())

@@ -153,6 +153,7 @@ impl Source for KafkaSource {
         match self.consumer().poll(timeout) {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(SourceEvent::Record(self.record(&message)))),
+            Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Some(SourceEvent::AtEnd(partition))),
             Some(Err(error)) => polled_error(&error).map(|()| None),
         }
     }

@@ -19,6 +19,8 @@ pub struct MemorySource {
     lost: bool,
     positions: BTreeMap<i32, i64>,
     held: BTreeSet<i32>,
+    /// Partitions whose end was reported, and has not moved since.
+    ended: BTreeSet<i32>,
     turn: usize,
 }
 
@@ -37,6 +39,7 @@ impl MemorySource {
             lost: false,
             positions: BTreeMap::new(),
             held: BTreeSet::new(),
+            ended: BTreeSet::new(),
             turn: 0,
         }
     }
@@ -67,7 +70,7 @@ impl MemorySource {
         None
     }
 
-    fn next_record(&mut self) -> Option<InRecord> {
+    fn next_report(&mut self) -> Option<SourceEvent> {
         let readable: Vec<i32> =
             self.positions.keys().copied().filter(|partition| !self.held.contains(partition)).collect();
         for step in 0..readable.len() {
@@ -76,7 +79,8 @@ impl MemorySource {
             if let Some((offset, record)) = self.cluster.next_committed(&self.topic, partition, from) {
                 self.turn += step + 1;
                 self.positions.insert(partition, offset + 1);
-                return Some(InRecord {
+                self.ended.remove(&partition);
+                return Some(SourceEvent::Record(InRecord {
                     topic: Arc::clone(&self.topic),
                     partition,
                     offset,
@@ -84,10 +88,12 @@ impl MemorySource {
                     key: Some(record.key),
                     value: record.value,
                     headers: record.headers,
-                });
+                }));
             }
         }
-        None
+        let ended = readable.into_iter().find(|partition| !self.ended.contains(partition))?;
+        self.ended.insert(ended);
+        Some(SourceEvent::AtEnd(ended))
     }
 }
 
@@ -98,13 +104,14 @@ impl Source for MemorySource {
         if let Some(event) = self.heartbeat() {
             return Ok(Some(event));
         }
-        Ok(self.next_record().map(SourceEvent::Record))
+        Ok(self.next_report())
     }
 
     fn start(&mut self, positions: &[(i32, i64)]) -> Result<(), PortError> {
         for (partition, offset) in positions {
             self.positions.insert(*partition, *offset);
             self.held.remove(partition);
+            self.ended.remove(partition);
         }
         Ok(())
     }

@@ -30,6 +30,8 @@ pub enum Command {
     },
     /// Records to process.
     Records(Vec<InRecord>),
+    /// The log of this partition holds no more than what was handed over.
+    AtEnd(i32),
     /// Cut the epoch.
     Freeze {
         /// Its number, for the answer.
@@ -192,6 +194,12 @@ impl<S: Schemas, O: Observer> Compute<S, O> {
                 self.partitions.insert(partition, opened);
             }
             Command::Records(records) => self.enqueue(records),
+            Command::AtEnd(partition) => {
+                let now = self.clock.now();
+                if let Some(partition) = self.partitions.get_mut(&partition) {
+                    partition.reach_end(now);
+                }
+            }
             Command::Freeze { epoch } => return self.freeze(epoch),
             Command::Close(partitions) => {
                 self.partitions.retain(|partition, _| !partitions.contains(partition));

@@ -9,6 +9,7 @@ use super::ingest::{self, Ingested};
 use super::records::RecordWriter;
 use super::stream::{Inbound, Progress, Stream, StreamOutput};
 use crate::error::{PartitionHalt, StreamFault};
+use crate::flow::caught_up::CaughtUp;
 use crate::flow::disposition::{self, Disposition};
 use crate::flow::recent::RecentStreams;
 use crate::flow::reorder::Arrival;
@@ -100,6 +101,7 @@ pub struct Partition {
     streams: HashMap<StreamId, Stream>,
     inbox: VecDeque<InRecord>,
     inbox_bytes: u64,
+    caught_up: CaughtUp,
     ready: VecDeque<StreamId>,
     touched: BTreeSet<StreamId>,
     gone: BTreeSet<StreamId>,
@@ -136,6 +138,7 @@ impl Partition {
             streams: streams.into_iter().map(restore).collect(),
             inbox: VecDeque::new(),
             inbox_bytes: 0,
+            caught_up: CaughtUp::default(),
             ready: VecDeque::new(),
             touched: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -153,6 +156,12 @@ impl Partition {
     pub fn receive(&mut self, record: InRecord) {
         self.inbox_bytes += record.size_bytes();
         self.inbox.push_back(record);
+        self.caught_up.receive();
+    }
+
+    /// The log holds no more than what was received.
+    pub fn reach_end(&mut self, now: Duration) {
+        self.caught_up.reach_end(now);
     }
 
     /// Streams in flight.
@@ -205,6 +214,7 @@ impl Partition {
                 match ingest::ingest(&record, schemas, clips) {
                     Ok(ingested) => {
                         self.inbox_bytes -= record.size_bytes();
+                        self.caught_up.take(now);
                         self.admit(record, ingested, now)?;
                     }
                     Err(outage) => {
@@ -421,8 +431,9 @@ impl Partition {
         Ok(())
     }
 
-    /// Gives up the streams that waited too long. Call at least once a second.
+    /// Gives up the streams that waited too long, as far as the log has been read. Call at least once a second.
     pub fn tick(&mut self, now: Duration) -> Result<(), PartitionHalt> {
+        let Some(now) = self.caught_up.at(now) else { return Ok(()) };
         let (gap, idle) = (self.limits.gap_timeout, self.limits.idle_timeout);
         let overdue =
             |(id, stream): (&StreamId, &Stream)| Some((id.clone(), stream.overdue(now, gap, idle)?));
@@ -433,6 +444,7 @@ impl Partition {
             let given_up = self.streams.get(&id).is_some_and(|stream| stream.aborted().is_some());
             if given_up {
                 self.streams.remove(&id);
+                self.recent.remember(id.clone(), 0);
                 self.gone.insert(id);
             } else {
                 self.give_up(&id, &fault, None)?;

@@ -167,6 +167,10 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
         for _ in 0..512 {
             match self.source.poll(patience)? {
                 Some(SourceEvent::Record(record)) => self.route(record, &mut batch),
+                Some(SourceEvent::AtEnd(partition)) => {
+                    self.dispatch(std::mem::take(&mut batch))?;
+                    self.tell(self.thread_of(partition), Command::AtEnd(partition))?;
+                }
                 Some(event) => {
                     self.dispatch(std::mem::take(&mut batch))?;
                     self.rebalance(event)?;

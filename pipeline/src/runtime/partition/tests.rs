@@ -98,6 +98,7 @@ impl Bench {
     }
 
     fn work(&mut self, now: Duration) {
+        self.partition.reach_end(now);
         self.partition.work(&AllChunks, now).unwrap().unwrap();
         self.partition.tick(now).unwrap();
     }
@@ -231,6 +232,24 @@ fn what_comes_late_but_within_the_limit_closes_the_gap() {
 }
 
 #[test]
+fn a_stream_whose_rest_lies_in_the_backlog_is_neither_silent_nor_torn() {
+    let mut bench = open(0, Vec::new());
+    bench.feed(&chunk("a", 0, 7, start()));
+    bench.feed(&chunk("a", 2, 7, data("ghij")));
+    let backlog = |bench: &mut Bench, now: Duration| {
+        bench.partition.work(&AllChunks, now).unwrap().unwrap();
+        bench.partition.tick(now).unwrap();
+    };
+    backlog(&mut bench, Duration::ZERO);
+    backlog(&mut bench, 100 * SECOND);
+    bench.feed(&chunk("a", 1, 7, data("abcd")));
+    bench.feed(&chunk("a", 3, 7, end()));
+    backlog(&mut bench, 200 * SECOND);
+    bench.commit();
+    assert_eq!(bench.output("a"), ["START", "bcde", "hijk", "END"]);
+}
+
+#[test]
 fn a_silent_stream_is_given_up_and_its_state_goes_later() {
     let mut bench = open(0, Vec::new());
     bench.stream("a", vec![start(), data("abcd")]);
@@ -293,7 +312,9 @@ fn a_stream_that_was_given_up_comes_out_whole_when_it_is_replayed() {
     for ended in [false, true] {
         let mut bench = open(0, Vec::new());
         let without_a_chunk = whole.iter().filter(|(seq, _)| *seq != 1 && (ended || *seq != 3));
-        without_a_chunk.for_each(|(seq, body)| drop(bench.feed(&chunk("a", *seq, 7, body.clone()))));
+        for (seq, body) in without_a_chunk {
+            bench.feed(&chunk("a", *seq, 7, body.clone()));
+        }
         bench.work(Duration::ZERO);
         bench.work(11 * SECOND);
         bench.commit();

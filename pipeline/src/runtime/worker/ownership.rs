@@ -9,7 +9,7 @@ use crate::runtime::stations::{Crew, RestoreRequest};
 impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     pub(super) fn rebalance(&mut self, event: SourceEvent) -> Result<(), WorkerError> {
         match event {
-            SourceEvent::Record(_) => {}
+            SourceEvent::Record(_) | SourceEvent::AtEnd(_) => {}
             SourceEvent::Assigned(partitions) => {
                 self.observer.note("assigned", &format!("{partitions:?}"));
                 self.assigned.extend(&partitions);
