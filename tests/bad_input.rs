@@ -1,8 +1,6 @@
 //! Bad input on a real Kafka: each row of the table in `docs/bad-input.md`. The stated error, one dead letter that keeps the
 //! original with its headers, and streams beside it that never notice.
 
-#![expect(clippy::print_stdout, reason = "a suite tells what it counted; libtest shows it on demand")]
-
 #[path = "bad_input/audio.rs"]
 mod audio;
 #[path = "bad_input/cases.rs"]
