@@ -3,7 +3,9 @@
 use crate::trial::Trial;
 use anyhow::{Context, Result, ensure};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use treble_pipeline::clock::SystemClock;
+use treble_pipeline::ports::Clock;
 use treble_schemas::{Contract, Topics};
 use treble_test_support::broker::LocalStack;
 use treble_test_support::process::Worker;
@@ -90,14 +92,14 @@ fn a_registry_away_for_a_while_costs_nothing_but_time() -> Result<()> {
 
 /// Waits until the process says that the registry does not answer.
 fn await_outage(worker: &Worker) -> Result<()> {
-    let until = Instant::now() + kafka::PATIENCE;
+    let clock = SystemClock::new();
     loop {
         let metrics = worker.metrics().context("decode does not answer")?;
         let told = |line: &str| line.starts_with("treble_registry_failures_total") && !line.ends_with(" 0");
         if metrics.lines().any(told) {
             return Ok(());
         }
-        ensure!(Instant::now() < until, "decode never asked the registry\n{}", worker.log_tail());
+        ensure!(clock.now() < kafka::PATIENCE, "decode never asked the registry\n{}", worker.log_tail());
         thread::park_timeout(Duration::from_millis(100));
     }
 }

@@ -78,16 +78,16 @@ fn a_process_killed_during_a_rebalance_leaves_nothing_behind() -> Result<()> {
     let mut second =
         Worker::new(&trial.cluster, trial.prefix, "decode,upscale,encode", "all-2", &timeouts())?;
     trial.while_flowing(|_, workers| {
-        for victim in 0..workers.len() {
+        for worker in workers {
             thread::park_timeout(Duration::from_secs(1));
             second.start()?;
             // In the middle of the rebalance that its joining began.
             thread::park_timeout(Duration::from_millis(400));
-            workers[victim].kill()?;
+            worker.kill()?;
             second.await_ready(kafka::PATIENCE)?;
             second.kill()?;
-            workers[victim].start()?;
-            workers[victim].await_ready(kafka::PATIENCE)?;
+            worker.start()?;
+            worker.await_ready(kafka::PATIENCE)?;
         }
         Ok(())
     })?;

@@ -4,7 +4,9 @@ use anyhow::{Context, Result, ensure};
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use treble_pipeline::clock::SystemClock;
+use treble_pipeline::ports::Clock;
 use treble_schemas::{AudioChunk, ChunkBody, Topics};
 use treble_test_support::broker::LocalStack;
 use treble_test_support::clips::{self, Clip};
@@ -13,8 +15,7 @@ use treble_test_support::process::Worker;
 use treble_test_support::{configuration, verdict};
 
 /// The three stages, each a process of its own.
-pub(crate) const DISTRIBUTED: [(&'static str, &str); 3] =
-    [("decode", "d1"), ("upscale", "u1"), ("encode", "e1")];
+pub(crate) const DISTRIBUTED: [(&str, &str); 3] = [("decode", "d1"), ("upscale", "u1"), ("encode", "e1")];
 
 /// Where a trial takes place.
 pub(crate) enum Cluster {
@@ -213,12 +214,13 @@ impl Trial {
 
     /// How long each process takes from SIGKILL to ready again, in the order of the processes.
     pub(crate) fn recoveries(&mut self) -> Result<Vec<Duration>> {
+        let clock = SystemClock::new();
         let recover = |worker: &mut Worker| {
-            let began = Instant::now();
+            let began = clock.now();
             worker.kill()?;
             worker.start()?;
             worker.await_ready(kafka::PATIENCE)?;
-            Ok(began.elapsed())
+            Ok(clock.now() - began)
         };
         self.workers.iter_mut().map(recover).collect()
     }

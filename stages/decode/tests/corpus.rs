@@ -170,7 +170,8 @@ fn whatever_plays_is_continued_exactly_by_a_successor() {
     for row in manifest(&root) {
         let path = root.join(&row.path);
         let bytes = fs::metadata(&path).unwrap().len();
-        let live = bytes <= REPLAYED_BYTES_MAX && ["flac", "wav", "mp3", "aac", "ogg"].contains(&row.container.as_str());
+        let live = bytes <= REPLAYED_BYTES_MAX
+            && ["flac", "wav", "mp3", "aac", "ogg"].contains(&row.container.as_str());
         let inputs = stream(&path, (bytes as usize / 11).max(1), Pace::Live);
         if !live || laws::run::<DecodeStage>(&config, &assets, &inputs).is_err() {
             continue;
