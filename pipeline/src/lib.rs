@@ -9,7 +9,8 @@
 //!
 //! Module map: [`stages`] the one list of stages · [`topology`] which of them share a process · [`flow`]
 //! decisions · [`error`] what they decide about · [`ports`] what the runtime needs from the world · [`kafka`] the
-//! world as Kafka · [`memory`] the world in memory · [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] · [`telemetry`] ·
+//! world as Kafka · [`memory`] the world in memory · [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] ·
+//! [`secret`] passwords and tokens · [`telemetry`] ·
 //! [`admin`] · [`offline`] the same chain over a file · [`config`] · [`cli`].
 
 pub mod admin;
@@ -25,6 +26,7 @@ pub mod offline;
 pub mod ports;
 pub mod runtime;
 pub mod schema_registry;
+pub mod secret;
 pub mod stages;
 pub mod telemetry;
 pub mod topology;

@@ -28,16 +28,13 @@ use crate::ports::{PortError, SchemaKind, Schemas};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MemorySchemas;
 
+impl MemorySchemas {
+    /// The id of chunks.
+    pub const CHUNK: u32 = 1;
+}
+
 impl Schemas for MemorySchemas {
     fn kind_of(&self, id: u32) -> Result<SchemaKind, PortError> {
-        Ok(if id == self.chunk_id() { SchemaKind::AudioChunk } else { SchemaKind::Foreign })
-    }
-
-    fn chunk_id(&self) -> u32 {
-        1
-    }
-
-    fn state_id(&self) -> u32 {
-        2
+        Ok(if id == Self::CHUNK { SchemaKind::AudioChunk } else { SchemaKind::Foreign })
     }
 }

@@ -187,8 +187,4 @@ pub enum SchemaKind {
 pub trait Schemas: fmt::Debug {
     /// What `id` means; retriable while the registry cannot be asked.
     fn kind_of(&self, id: u32) -> Result<SchemaKind, PortError>;
-    /// The id to frame chunks with.
-    fn chunk_id(&self) -> u32;
-    /// The id to frame state records with.
-    fn state_id(&self) -> u32;
 }

@@ -5,11 +5,15 @@
 //! something else: an unreachable registry is waited for, an id that it does not know makes a dead letter, a
 //! refused schema is a matter for the operator. The client's own encoders are not used: they copy payloads.
 
+mod access;
 mod error;
 mod identify;
+mod ids;
 
+pub use access::{RegistryAccess, RegistryAuth};
 pub use error::RegistryError;
 pub use identify::is_audio_chunk;
+pub use ids::ContractIds;
 
 use crate::ports::{PortError, SchemaKind, Schemas};
 use schema_registry_converter::async_impl::schema_registry::{
@@ -29,33 +33,6 @@ use treble_schemas::{Contract, Topics};
 /// Most ids whose meaning is remembered; beyond it the memory starts anew. Real clusters have a handful.
 const MAX_REMEMBERED: usize = 4096;
 
-/// Who we are to the registry.
-#[derive(Clone, Default)]
-pub enum RegistryAuth {
-    /// Nobody in particular.
-    #[default]
-    None,
-    /// A user.
-    Basic {
-        /// The name; on Confluent Cloud the API key.
-        user: String,
-        /// The password; on Confluent Cloud the API secret.
-        password: String,
-    },
-    /// The holder of a token.
-    Bearer(String),
-}
-
-impl fmt::Debug for RegistryAuth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::Basic { .. } => "Basic(***)",
-            Self::Bearer(_) => "Bearer(***)",
-        })
-    }
-}
-
 /// Whether missing schemas are registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registration {
@@ -65,24 +42,13 @@ pub enum Registration {
     Require,
 }
 
-/// The ids under which our contracts are registered; records are framed with them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContractIds {
-    /// Of AudioChunk.
-    pub audio_chunk: u32,
-    /// Of StreamState.
-    pub stream_state: u32,
-    /// Of StageEvent.
-    pub stage_event: u32,
-    /// Of StreamReport.
-    pub stream_report: u32,
-}
-
 /// A registry, asked synchronously.
 pub struct SchemaRegistry {
     runtime: Runtime,
     settings: SrSettings,
+    /// The address, as messages may show it.
     url: String,
+    advice: &'static str,
     /// Shared by the compute threads of all partitions, each of which looks ids up.
     meanings: Mutex<HashMap<u32, SchemaKind>>,
 }
@@ -94,25 +60,15 @@ impl fmt::Debug for SchemaRegistry {
 }
 
 impl SchemaRegistry {
-    /// A client for the registry at `url`, waiting for `timeout` at most on each call. Nothing is asked yet.
-    pub fn new(url: &str, auth: &RegistryAuth, timeout: Duration) -> Result<Self, RegistryError> {
-        let url = url.trim_end_matches('/').to_owned();
-        let mut builder = SrSettings::new_builder(url.clone());
-        builder.set_timeout(timeout);
-        match auth {
-            RegistryAuth::None => &mut builder,
-            RegistryAuth::Basic { user, password } => builder.set_basic_authorization(user, Some(password)),
-            RegistryAuth::Bearer(token) => builder.set_token_authorization(token),
-        };
-        if is_loopback(&url) {
-            // A proxy that is set for the outside would be asked for our own host.
-            builder.no_proxy();
-        }
-        let client_fault = |detail: String| RegistryError::Client { url: url.clone(), detail };
-        let settings = builder.build().map_err(|error| client_fault(error.to_string()))?;
+    /// A client for a registry, waiting for `timeout` at most on each call. Nothing is asked yet.
+    pub fn new(access: &RegistryAccess, timeout: Duration) -> Result<Self, RegistryError> {
+        let url = access.url.trim_end_matches('/');
+        let settings = access.settings(url, timeout)?;
+        let url = access::shown(url);
         let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| client_fault(error.to_string()))?;
-        Ok(Self { runtime, settings, url, meanings: Mutex::default() })
+        let runtime =
+            runtime.map_err(|error| RegistryError::Client { url: url.clone(), detail: error.to_string() })?;
+        Ok(Self { runtime, settings, url, advice: access.auth.advice(), meanings: Mutex::default() })
     }
 
     /// The ids of all contracts, for every topic of the pipeline that carries them.
@@ -122,24 +78,15 @@ impl SchemaRegistry {
         stages: &[&str],
         registration: Registration,
     ) -> Result<ContractIds, RegistryError> {
-        let chunk = Contract::AudioChunk;
         let audio = [topics.audio_in(), topics.audio_pcm(), topics.audio_hires(), topics.audio_out()];
-        let id_of = |contract, topic: &str| self.id_of(contract, topic, topics, registration);
-        let mut audio_chunk = 0;
-        for topic in &audio {
-            audio_chunk = id_of(chunk, topic)?;
-            self.remember(audio_chunk, SchemaKind::AudioChunk);
+        let audio = audio.into_iter().map(|topic| (Contract::AudioChunk, topic));
+        let states = stages.iter().map(|stage| (Contract::StreamState, topics.state(stage)));
+        let events = [Contract::StageEvent, Contract::StreamReport].map(|event| (event, topics.events()));
+        let mut ids = ContractIds::default();
+        for (contract, topic) in audio.chain(states).chain(events) {
+            ids.insert(contract, &topic, self.id_of(contract, &topic, topics, registration)?);
         }
-        let mut stream_state = 0;
-        for stage in stages {
-            stream_state = id_of(Contract::StreamState, &topics.state(stage))?;
-        }
-        Ok(ContractIds {
-            audio_chunk,
-            stream_state,
-            stage_event: id_of(Contract::StageEvent, &topics.events())?,
-            stream_report: id_of(Contract::StreamReport, &topics.events())?,
-        })
+        Ok(ids)
     }
 
     /// The id of `contract` for `topic`.
@@ -211,7 +158,8 @@ impl SchemaRegistry {
             return Ok(*kind);
         }
         let schema = self.runtime.block_on(get_schema_by_id(id, &self.settings));
-        let schema = schema.map_err(|error| RegistryError::about_id(&error, &self.url, id))?;
+        let schema =
+            schema.map_err(|error| RegistryError::about_id(&error, &self.url, id).advised(self.advice))?;
         let ours = schema.schema_type == SchemaType::Protobuf && is_audio_chunk(&schema.schema);
         let kind = if ours { SchemaKind::AudioChunk } else { SchemaKind::Foreign };
         self.remember(id, kind);
@@ -227,46 +175,17 @@ impl SchemaRegistry {
     }
 
     fn fault(&self, error: &schema_registry_converter::error::SRCError, subject: &str) -> RegistryError {
-        RegistryError::about_subject(error, &self.url, subject)
+        RegistryError::about_subject(error, &self.url, subject).advised(self.advice)
     }
 }
 
-/// A registry and the ids it gave: what the runtime needs.
-#[derive(Debug)]
-pub struct RegisteredSchemas {
-    registry: SchemaRegistry,
-    ids: ContractIds,
-}
-
-impl RegisteredSchemas {
-    /// Asks `registry` for the meaning of ids other than `ids`.
-    #[must_use]
-    pub const fn new(registry: SchemaRegistry, ids: ContractIds) -> Self {
-        Self { registry, ids }
-    }
-
-    /// The ids of all contracts.
-    #[must_use]
-    pub const fn ids(&self) -> ContractIds {
-        self.ids
-    }
-}
-
-impl Schemas for RegisteredSchemas {
+impl Schemas for SchemaRegistry {
     fn kind_of(&self, id: u32) -> Result<SchemaKind, PortError> {
-        match self.registry.kind_of(id) {
+        match self.kind_of(id) {
             Err(RegistryError::UnknownId { .. }) => Ok(SchemaKind::Foreign),
             Err(error) if error.is_retriable() => Err(PortError::Retriable(error.to_string())),
             outcome => outcome.map_err(|error| PortError::Fatal(error.to_string())),
         }
-    }
-
-    fn chunk_id(&self) -> u32 {
-        self.ids.audio_chunk
-    }
-
-    fn state_id(&self) -> u32 {
-        self.ids.stream_state
     }
 }
 
@@ -305,12 +224,6 @@ const fn schema_type_name(contract: Contract) -> &'static str {
         Format::Protobuf => "PROTOBUF",
         Format::Avro => "AVRO",
     }
-}
-
-fn is_loopback(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-    ["127.", "localhost:", "localhost/", "[::1]"].iter().any(|local| host.starts_with(local))
-        || host == "localhost"
 }
 
 #[cfg(test)]

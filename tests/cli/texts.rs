@@ -39,7 +39,11 @@ fn the_reference_in_docs_is_the_one_that_is_printed() {
 
 #[test]
 fn every_value_names_its_source_and_secrets_are_masked() {
-    let place = Place::new().with("TREBLE_COMMIT_INTERVAL_MS", "70").with("NO_COLOR", "1");
+    let place = Place::new()
+        .with("TREBLE_COMMIT_INTERVAL_MS", "70")
+        .with("TREBLE_REGISTRY_USERNAME", "me")
+        .with("TREBLE_REGISTRY_PASSWORD", "hunter2")
+        .with("NO_COLOR", "1");
     place.write("treble.toml", "[registry]\nurl = \"https://me:hunter2@registry.example/api\"\n");
     let secret = ["-X", "ssl.key.password=hunter2"];
     let shown = place.treble(["config", "show", "--origin"].iter().chain(&secret)).code(0).out;
@@ -47,6 +51,9 @@ fn every_value_names_its_source_and_secrets_are_masked() {
         ("interval_ms = 70", "# environment TREBLE_COMMIT_INTERVAL_MS"),
         ("url = \"https://***@registry.example/api\"", "# file treble.toml"),
         ("\"ssl.key.password\" = \"***\"", "# flag -X ssl.key.password"),
+        ("username = \"me\"", "# environment TREBLE_REGISTRY_USERNAME"),
+        ("password = \"***\"", "# environment TREBLE_REGISTRY_PASSWORD"),
+        ("token = \"\"", "# default"),
         ("partitions = 4", "# default"),
     ] {
         let found = shown.lines().find(|shown| shown.starts_with(line));

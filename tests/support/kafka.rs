@@ -16,10 +16,10 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use treble_pipeline::schema_registry::{Registration, RegistryAuth, SchemaRegistry};
+use treble_pipeline::schema_registry::{Registration, RegistryAccess, SchemaRegistry};
 use treble_schemas::frame::{self, Format};
 use treble_schemas::topic::{Partitions, partition_of};
-use treble_schemas::{AudioChunk, AudioFormat, ChunkBody, Segment, StreamId, Topics, Totals};
+use treble_schemas::{AudioChunk, AudioFormat, ChunkBody, Contract, Segment, StreamId, Topics, Totals};
 
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -59,9 +59,10 @@ pub fn create_topics(stack: &LocalStack, prefix: &str) -> Result<()> {
 
 /// The schema id that chunks under `prefix` are framed with.
 pub fn chunk_schema(stack: &LocalStack, prefix: &str) -> Result<u32> {
-    let registry = SchemaRegistry::new(stack.schema_registry_url(), &RegistryAuth::None, PATIENCE)?;
-    let ids = registry.contract_ids(&Topics::new(prefix)?, &STAGES, Registration::Register)?;
-    Ok(ids.audio_chunk)
+    let registry = SchemaRegistry::new(&RegistryAccess::anonymous(stack.schema_registry_url()), PATIENCE)?;
+    let topics = Topics::new(prefix)?;
+    let ids = registry.contract_ids(&topics, &STAGES, Registration::Register)?;
+    Ok(ids.of(Contract::AudioChunk, &topics.audio_in())?)
 }
 
 /// Remembers what the brokers refused: a test must not take its own loss for Treble's.

@@ -3,12 +3,12 @@
 use super::exit::Exit;
 use super::failure::Failure;
 use crate::error::ChainBuildError;
-use crate::kafka::client::SecretError;
 use crate::kafka::fault::KafkaFault;
 use crate::offline::OfflineError;
 use crate::runtime::RunError;
 use crate::runtime::model::ModelSetupError;
 use crate::schema_registry::RegistryError;
+use crate::secret::SecretError;
 use treble_core::StageError;
 
 const START_KAFKA: &str = "start the local one with `make kafka-up`, or name yours with --bootstrap-servers or TREBLE_BOOTSTRAP_SERVERS";

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use treble_schemas::frame::{self, Format};
-use treble_schemas::{AudioChunk, StreamId};
+use treble_schemas::{AudioChunk, Contract, StreamId};
 
 /// Publishes audio files, or a live stream from standard input
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ impl Publish {
         let publisher = Publisher::connect(&config.kafka, Arc::clone(&clock))?;
         let topic = registry::topics(&config).audio_in();
         let partitions = publisher.partitions(&topic)?;
-        let schema_id = registry::contract_ids(&config)?.audio_chunk;
+        let schema_id = registry::contract_ids(&config)?.of(Contract::AudioChunk, &topic)?;
         let sender = Sender { publisher, topic, partitions, schema_id, clock, config: &config };
         for (input, stream_id) in inputs.iter().zip(streams) {
             self.publish(context, &sender, input, stream_id)?;

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::config::Config;
-use crate::schema_registry::{ContractIds, Registration, RegistryAuth, SchemaRegistry};
+use crate::schema_registry::{ContractIds, Registration, RegistryAccess, SchemaRegistry};
 use crate::stages::STAGES;
 use std::time::Duration;
 use treble_schemas::Topics;
@@ -19,7 +19,7 @@ pub(super) fn contract_ids(config: &Config) -> Result<ContractIds, Failure> {
 
 /// The ids of the contracts, under `registration`.
 pub(super) fn ids(config: &Config, registration: Registration) -> Result<ContractIds, Failure> {
-    let registry = SchemaRegistry::new(&config.registry.url, &RegistryAuth::None, PATIENCE)?;
+    let registry = SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, PATIENCE)?;
     let stages: Vec<&str> = STAGES.iter().map(|entry| entry.name).collect();
     Ok(registry.contract_ids(&topics(config), &stages, registration)?)
 }

@@ -48,6 +48,9 @@ fn missing_files(config: &Config, settings: &Settings) -> Vec<Fault> {
         ("kafka.ssl_ca_file", config.kafka.ssl_ca_file.as_deref()),
         ("kafka.ssl_certificate_file", config.kafka.ssl_certificate_file.as_deref()),
         ("kafka.ssl_key_file", config.kafka.ssl_key_file.as_deref()),
+        ("registry.password_file", config.registry.password_file.as_deref()),
+        ("registry.token_file", config.registry.token_file.as_deref()),
+        ("registry.ca_file", config.registry.ca_file.as_deref()),
         ("upscale.model", config.upscale.model.as_deref().filter(|_| ai)),
         ("engine.library", config.engine.library.as_deref().filter(|_| ai)),
     ];

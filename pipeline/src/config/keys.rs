@@ -15,12 +15,18 @@ const ALIASES: [(&str, &str); 2] =
     [("TREBLE_BOOTSTRAP_SERVERS", "kafka.bootstrap_servers"), ("TREBLE_SCHEMA_REGISTRY_URL", "registry.url")];
 
 /// Keys whose empty text means "not used".
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 13] = [
     "kafka.sasl_username",
     "kafka.sasl_password_file",
     "kafka.ssl_ca_file",
     "kafka.ssl_certificate_file",
     "kafka.ssl_key_file",
+    "registry.username",
+    "registry.password",
+    "registry.password_file",
+    "registry.token",
+    "registry.token_file",
+    "registry.ca_file",
     "upscale.model",
     "engine.library",
 ];

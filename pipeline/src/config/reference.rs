@@ -10,7 +10,8 @@ as `--stages`), environment variable, `--config FILE`, `./treble.toml`, \
 `$XDG_CONFIG_HOME/treble/treble.toml` (or `~/.config/treble/treble.toml`), default. `treble config show \
 --origin` says where each value comes from, `treble validate` lists every fault at once. \
 `TREBLE_BOOTSTRAP_SERVERS` and `TREBLE_SCHEMA_REGISTRY_URL` are short for the two keys that every \
-environment sets. Passwords are read from files; none can be written here.\n";
+environment sets. Passwords and tokens are read from files or from the environment; a configuration file or a flag \
+that holds one is refused.\n";
 
 /// The whole reference.
 #[must_use]

@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::keys;
 use super::origin::Origin;
+use crate::secret::mask_user_info;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
@@ -124,21 +125,14 @@ impl Settings {
 pub fn shown(key: &str, value: &Value) -> String {
     let secret = ["password", "secret", "token", "key.pem", "jaas", "credential"];
     let is_file = key.ends_with("_file") || key.ends_with(".location");
-    if !is_file && secret.iter().any(|word| key.contains(word)) {
+    let is_empty = value.as_str() == Some("");
+    if !is_file && !is_empty && secret.iter().any(|word| key.contains(word)) {
         return "\"***\"".to_owned();
     }
     match value.as_str().and_then(mask_user_info) {
         Some(masked) => Value::String(masked).to_string(),
         None => value.to_string(),
     }
-}
-
-/// `https://user:secret@host` without the secret.
-fn mask_user_info(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once("://")?;
-    let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
-    let (_, host) = authority.rsplit_once('@')?;
-    Some(format!("{scheme}://***@{host}{}", &rest[authority.len()..]))
 }
 
 fn unknown(key: &str, value: &Value, origin: Origin) -> Fault {
@@ -212,6 +206,8 @@ mod tests {
         let check = |key: &str, value: &str, shows: &str| assert_eq!(shown(key, &text(value)), shows);
         check("kafka.properties.sasl.password", "hunter2", "\"***\"");
         check("kafka.sasl_password_file", "/run/pw", "\"/run/pw\"");
+        check("registry.token", "hunter2", "\"***\"");
+        check("registry.token", "", "\"\"");
         check("registry.url", "https://me:hunter2@host/a@b", "\"https://***@host/a@b\"");
         check("registry.url", "https://host/a@b", "\"https://host/a@b\"");
     }

@@ -139,6 +139,24 @@ fn sasl_and_client_certificates_need_both_halves() {
 }
 
 #[test]
+fn the_registry_is_logged_into_in_one_way_and_secrets_stay_out_of_files() {
+    check_fault("[registry]\nusername = \"me\"", &["registry.username", "TREBLE_REGISTRY_PASSWORD"]);
+    check_fault("[registry]\npassword_file = \"p\"", &["registry.password_file", "set registry.username"]);
+    check_fault("[registry]\ntoken = \"hunter2\"", &["registry.token", "TREBLE_REGISTRY_TOKEN"]);
+    let twice = "[registry]\nusername = \"me\"\npassword_file = \"p\"\ntoken_file = \"t\"";
+    check_fault(twice, &["registry.username", "more than one way"]);
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("TREBLE_REGISTRY_USERNAME", "me"), ("TREBLE_REGISTRY_PASSWORD", "hunter2")];
+    let loaded = load(&Request::default(), &surroundings(folder.path(), &variables)).unwrap();
+    let registry = &loaded.config.registry;
+    assert_eq!(registry.password.as_ref().map(|secret| secret.reveal()), Some("hunter2"));
+    assert!(!format!("{registry:?} {:?}", loaded.warnings).contains("hunter2"));
+    let faulty = [variables[1]];
+    let faults = load(&Request::default(), &surroundings(folder.path(), &faulty)).unwrap_err().to_string();
+    assert!(faults.contains("registry.password = \"***\"") && !faults.contains("hunter2"), "{faults}");
+}
+
+#[test]
 fn what_is_allowed_but_odd_is_a_warning() {
     let file = "stages = [\"decode\", \"encode\"]\ntopology = \"fused\"\n[admin]\nlisten = \"0.0.0.0:9464\"";
     let keys: Vec<_> = load_file(file).unwrap().warnings.into_iter().map(|warning| warning.key).collect();

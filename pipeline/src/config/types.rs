@@ -1,6 +1,7 @@
 //! The configuration as the program reads it: complete and checked. `Option` here means "not used", never
 //! "default".
 
+use crate::secret::Secret;
 use crate::topology::Topology;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -145,6 +146,18 @@ impl SaslMechanism {
 pub struct RegistryConfig {
     /// Its address: `http` or `https`, with a host.
     pub url: String,
+    /// Who logs in; with a password.
+    pub username: Option<String>,
+    /// The password, from the environment.
+    pub password: Option<Secret>,
+    /// Where the password is.
+    pub password_file: Option<PathBuf>,
+    /// A bearer token, from the environment; not with a user.
+    pub token: Option<Secret>,
+    /// Where the token is.
+    pub token_file: Option<PathBuf>,
+    /// Certificates to trust; the system's where absent.
+    pub ca_file: Option<PathBuf>,
     /// Whether missing schemas are registered at start.
     pub auto_register: bool,
 }

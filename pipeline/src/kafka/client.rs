@@ -1,22 +1,8 @@
 //! librdkafka configuration: what exactly-once rests on is set here and cannot be overridden.
 
 use crate::config::KafkaConfig;
+use crate::secret::{self, SecretError};
 use rdkafka::ClientConfig;
-use std::path::Path;
-use std::{fs, io};
-
-/// A file with a secret could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("{key}: cannot read {path}: {source}; check the path and its permissions")]
-pub struct SecretError {
-    /// The configuration key.
-    pub key: &'static str,
-    /// The path.
-    pub path: String,
-    /// What the system said.
-    #[source]
-    pub source: io::Error,
-}
 
 /// The longest record of any topic, in bytes: what producers may send and consumers must be able to take.
 const MAX_RECORD_BYTES: u32 = treble_schemas::topic::MAX_DEAD_LETTER_BYTES;
@@ -38,7 +24,7 @@ pub fn base(config: &KafkaConfig) -> Result<ClientConfig, SecretError> {
             client.set("sasl.username", username);
         }
         if let Some(path) = &config.sasl_password_file {
-            client.set("sasl.password", secret("kafka.sasl_password_file", path)?);
+            client.set("sasl.password", secret::read("kafka.sasl_password_file", path)?.reveal());
         }
     }
     let files = [
@@ -52,14 +38,6 @@ pub fn base(config: &KafkaConfig) -> Result<ClientConfig, SecretError> {
         }
     }
     Ok(client)
-}
-
-fn secret(key: &'static str, path: &Path) -> Result<String, SecretError> {
-    let text = fs::read_to_string(path).map_err(|source| {
-        let path = path.display().to_string();
-        SecretError { key, path, source }
-    })?;
-    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 /// A consumer that sees committed records only, and whose offsets are committed by transactions alone.

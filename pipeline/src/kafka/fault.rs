@@ -1,6 +1,6 @@
 //! What goes wrong with a cluster, said for people; and a client context that remembers why.
 
-use super::client::SecretError;
+use crate::secret::SecretError;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;

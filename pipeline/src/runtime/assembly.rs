@@ -14,15 +14,15 @@ use crate::config::{Config, OnLostRestart as LostRestartKey};
 use crate::flow::assignment::OnLostRestart;
 use crate::flow::epoch::EpochLimits;
 use crate::flow::retry::Backoff;
-use crate::kafka::client::{self, SecretError};
+use crate::kafka::client;
 use crate::kafka::consumer::KafkaSource;
 use crate::kafka::state_log::KafkaStateLog;
 use crate::kafka::transaction::KafkaTransactions;
-use crate::ports::{Clock, PortError, Schemas, Source};
+use crate::ports::{Clock, PortError, Source};
 use crate::schema_registry::{
-    ContractIds, RegisteredSchemas, Registration, RegistryAuth, RegistryError, SchemaRegistry,
-    while_unreachable,
+    ContractIds, Registration, RegistryAccess, RegistryError, SchemaRegistry, while_unreachable,
 };
+use crate::secret::SecretError;
 use crate::stages::{STAGES, StageConfigs};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::observe::{ComputeObserver, SegmentObserver, SegmentTelemetry, TimedStages};
@@ -33,8 +33,8 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use treble_core::{Assets, ConfigError};
-use treble_schemas::Topics;
 use treble_schemas::topic::PrefixError;
+use treble_schemas::{Contract, Topics};
 
 /// Why a process could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -164,8 +164,8 @@ pub fn stage_configs(config: &Config) -> StageConfigs {
     }
 }
 
-fn registry(config: &Config) -> Result<SchemaRegistry, RegistryError> {
-    SchemaRegistry::new(&config.registry.url, &RegistryAuth::None, REGISTRY_TIMEOUT)
+fn registry(config: &Config) -> Result<SchemaRegistry, RunError> {
+    Ok(SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?)
 }
 
 fn contract_ids(config: &Config) -> Result<ContractIds, RunError> {
@@ -258,14 +258,13 @@ impl Parts<'_> {
         &self,
         segment: &Segment,
         telemetry: &Arc<SegmentTelemetry>,
-    ) -> Result<ComputeSetup<RegisteredSchemas, ComputeObserver>, RunError> {
-        let schemas = RegisteredSchemas::new(registry(self.config)?, self.ids);
+    ) -> Result<ComputeSetup<SchemaRegistry, ComputeObserver>, RunError> {
         let topics = Topics::new(&self.config.prefix)?;
         let writer = RecordWriter::new(
             segment.clone(),
             topics.dlq(),
-            schemas.chunk_id(),
-            schemas.state_id(),
+            self.ids.of(Contract::AudioChunk, &segment.output_topic)?,
+            self.ids.of(Contract::StreamState, &segment.state_topic)?,
             Arc::clone(&self.clock),
         );
         let flow = &self.config.flow;
@@ -283,7 +282,7 @@ impl Parts<'_> {
                 gap_timeout: Duration::from_millis(flow.gap_timeout_ms),
                 idle_timeout: Duration::from_millis(flow.idle_timeout_ms),
             },
-            schemas,
+            schemas: registry(self.config)?,
             observer: ComputeObserver::new(Arc::clone(telemetry)),
             clock: Arc::clone(&self.clock),
         })

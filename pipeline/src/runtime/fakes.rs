@@ -124,14 +124,6 @@ impl Schemas for AllChunks {
     fn kind_of(&self, id: u32) -> Result<SchemaKind, PortError> {
         Ok(if id < 10 { SchemaKind::AudioChunk } else { SchemaKind::Foreign })
     }
-
-    fn chunk_id(&self) -> u32 {
-        1
-    }
-
-    fn state_id(&self) -> u32 {
-        2
-    }
 }
 
 /// A clock that stands still.

@@ -17,7 +17,9 @@ const CODE_PER_STATUS: u32 = 100;
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 pub enum RegistryError {
     /// It cannot be asked now: try again.
-    #[error("the schema registry at {url} cannot be reached: {detail}; check that it runs and registry.url")]
+    #[error(
+        "the schema registry at {url} cannot be reached: {detail}; check that it runs, and registry.url (with https: registry.ca_file)"
+    )]
     Unreachable {
         /// Its address.
         url: String,
@@ -53,14 +55,14 @@ pub enum RegistryError {
         detail: String,
     },
     /// It does not let us in.
-    #[error(
-        "the schema registry at {url} refuses our credentials: {detail}; check the registry's user and password"
-    )]
+    #[error("the schema registry at {url} does not let us in: {detail}; {advice}")]
     Unauthorized {
         /// Its address.
         url: String,
         /// What it said.
         detail: String,
+        /// What to do: it depends on who we said we are.
+        advice: &'static str,
     },
     /// It answered, but not as a registry does.
     #[error(
@@ -101,6 +103,14 @@ impl RegistryError {
     #[must_use]
     pub const fn is_retriable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
+    }
+
+    /// With what to do where the registry does not let us in.
+    pub(super) fn advised(mut self, what_to_do: &'static str) -> Self {
+        if let Self::Unauthorized { advice, .. } = &mut self {
+            *advice = what_to_do;
+        }
+        self
     }
 
     /// What `error`, about `id`, means.
@@ -172,7 +182,7 @@ impl Answer {
         let (status, url) = (self.status(), url.to_owned());
         let detail = status.map_or(self.detail.clone(), |status| format!("status {status}: {}", self.detail));
         match status {
-            Some(401 | 403) => RegistryError::Unauthorized { url, detail },
+            Some(401 | 403) => RegistryError::Unauthorized { url, detail, advice: "" },
             Some(408 | 429 | 500..) => RegistryError::Unreachable { url, detail },
             None if self.retriable => RegistryError::Unreachable { url, detail },
             _ => RegistryError::Refused { url, detail },

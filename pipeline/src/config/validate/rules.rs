@@ -2,8 +2,9 @@
 
 use super::properties;
 use crate::config::fault::Fault;
+use crate::config::origin::Origin;
 use crate::config::settings::Settings;
-use crate::config::types::{Config, KafkaConfig};
+use crate::config::types::{Config, KafkaConfig, RegistryConfig};
 use crate::stages::{STAGES, StageConfigs};
 use crate::topology::{self, Topology};
 use std::ops::RangeInclusive;
@@ -36,6 +37,14 @@ impl<'a> Findings<'a> {
         if !range.contains(&value) {
             let (low, high) = range.into_inner();
             self.fault(key, "out of range", format!("choose {low} to {high}"));
+        }
+    }
+
+    /// A value that must not lie about in a file, nor be seen in the list of processes.
+    fn secret(&mut self, key: &str, fix: &str) {
+        let origin = self.settings.get(key).map(|setting| &setting.origin);
+        if matches!(origin, Some(Origin::File(_) | Origin::Flag(_))) {
+            self.fault(key, "a secret must not be written in a configuration file or a flag", fix);
         }
     }
 
@@ -149,12 +158,45 @@ fn security(kafka: &KafkaConfig, findings: &mut Findings<'_>) {
 }
 
 fn registry(config: &Config, findings: &mut Findings<'_>) {
-    let url = &config.registry.url;
+    let registry = &config.registry;
+    let url = &registry.url;
     if !is_http_url(url) {
         findings.fault("registry.url", "not an address", "write http://host:port/path, or https");
-    } else if config.registry.auto_register && !is_loopback_url(url) {
+    } else if registry.auto_register && !is_loopback_url(url) {
         let fix = "turn it off, and register at deployment";
         findings.warn("registry.auto_register", "every process may register schemas", fix);
+    }
+    credentials(registry, findings);
+}
+
+fn credentials(registry: &RegistryConfig, findings: &mut Findings<'_>) {
+    findings.secret("registry.password", "set TREBLE_REGISTRY_PASSWORD, or registry.password_file");
+    findings.secret("registry.token", "set TREBLE_REGISTRY_TOKEN, or registry.token_file");
+    let password = registry.password.is_some() || registry.password_file.is_some();
+    let token = registry.token.is_some() || registry.token_file.is_some();
+    if registry.username.is_some() && !password {
+        let fix = "set registry.password_file, or TREBLE_REGISTRY_PASSWORD";
+        findings.fault("registry.username", "needs a password", fix);
+    }
+    if password && registry.username.is_none() {
+        let key = if registry.password.is_some() { "registry.password" } else { "registry.password_file" };
+        findings.fault(key, "needs a user", "set registry.username");
+    }
+    for (key, both) in [
+        ("registry.password_file", registry.password.is_some() && registry.password_file.is_some()),
+        ("registry.token_file", registry.token.is_some() && registry.token_file.is_some()),
+        ("registry.username", registry.username.is_some() && token),
+    ] {
+        if both {
+            findings.fault(key, "more than one way to log in", "leave one of them out");
+        }
+    }
+    let encrypted = registry.url.starts_with("https://");
+    if (password || token) && !encrypted && !is_loopback_url(&registry.url) {
+        findings.warn("registry.url", "the credentials travel unencrypted", "use https");
+    }
+    if registry.ca_file.is_some() && !encrypted {
+        findings.warn("registry.ca_file", "not used without https", "use https");
     }
 }
 
