@@ -100,19 +100,22 @@ fn symphonia_alone(file: Bytes) -> Result<u64> {
 /// the sum of its stages.
 fn chain(file: &Bytes) -> Result<Vec<Figure>> {
     let config = configuration()?;
-    let pcm = drive::<DecodeStage>(&config.decode, chunks(file))?;
-    let hires = drive::<UpscaleStage>(&config.upscale, pcm.clone())?;
-    let [decode, upscale, encode, whole] = race([
-        &|| alone::<DecodeStage>(&config.decode, &chunks(file)),
-        &|| alone::<UpscaleStage>(&config.upscale, &pcm),
-        &|| alone::<EncodeStage>(&config.encode, &hires),
+    let (decode, upscale) =
+        (config.stage_configs.of::<DecodeStage>(), config.stage_configs.of::<UpscaleStage>());
+    let encode = config.stage_configs.of::<EncodeStage>();
+    let pcm = drive::<DecodeStage>(&decode, chunks(file))?;
+    let hires = drive::<UpscaleStage>(&upscale, pcm.clone())?;
+    let [decoded, upscaled, encoded, whole] = race([
+        &|| alone::<DecodeStage>(&decode, &chunks(file)),
+        &|| alone::<UpscaleStage>(&upscale, &pcm),
+        &|| alone::<EncodeStage>(&encode, &hires),
         &|| timed(|| offline_chain(&config, file)),
     ])?;
-    let sum: Duration = decode + upscale + encode;
+    let sum: Duration = decoded + upscaled + encoded;
     let seconds = f64::from(SECONDS);
     Ok(vec![
-        Figure::speed("upscale_baseline_speed", seconds, upscale),
-        Figure::speed("encode_flac_speed", seconds, encode),
+        Figure::speed("upscale_baseline_speed", seconds, upscaled),
+        Figure::speed("encode_flac_speed", seconds, encoded),
         Figure::speed("offline_chain_speed", seconds, whole),
         Figure::ratio("offline_chain_efficiency", whole, sum, "the sum of its stages"),
     ])

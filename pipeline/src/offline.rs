@@ -70,7 +70,7 @@ pub fn upscale(
     let all = Config { stages: STAGES.iter().map(|entry| entry.name.to_owned()).collect(), ..config.clone() };
     let blueprint = Blueprint {
         stages: STAGES.iter().collect(),
-        configs: Arc::new(assembly::stage_configs(config)),
+        configs: Arc::new(config.stage_configs.clone()),
         assets: assembly::assets(&all, &metrics).map_err(Box::new)?,
         decorate: None,
     };

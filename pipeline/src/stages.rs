@@ -1,41 +1,34 @@
 //! The one list of stages. Configuration keys, topology, command line, metrics, dead letters, laws and benches
 //! read it; adding a stage is adding a line to [`STAGES`].
 
+mod configs;
+
+pub use configs::{StageConfig, StageConfigs};
+
+use serde::Deserialize;
 use std::fmt;
+use toml::Table;
 use treble_core::{
     AnyPayload, Assets, ConfigError, Outbox, Payload, PayloadKind, Restart, Stage, StageError, Window,
 };
-use treble_decode::{DecodeConfig, DecodeStage};
-use treble_encode::{EncodeConfig, EncodeStage};
-use treble_upscale::{UpscaleConfig, UpscaleStage};
+use treble_decode::DecodeStage;
+use treble_encode::EncodeStage;
+use treble_upscale::UpscaleStage;
 
-/// The configuration of every stage.
-#[derive(Debug, Clone, Default)]
-pub struct StageConfigs {
-    /// Of decode.
-    pub decode: DecodeConfig,
-    /// Of upscale.
-    pub upscale: UpscaleConfig,
-    /// Of encode.
-    pub encode: EncodeConfig,
-}
-
-/// All stages, in data-flow order.
+/// All stages, in data-flow order, each with the topic, after the prefix, that it writes.
 pub const STAGES: &[StageEntry] = &[
-    StageEntry::of::<DecodeStage>("audio.pcm", |configs, assets| {
-        erase(DecodeStage::new(&configs.decode, assets)?)
-    }),
-    StageEntry::of::<UpscaleStage>("audio.hires", |configs, assets| {
-        erase(UpscaleStage::new(&configs.upscale, assets)?)
-    }),
-    StageEntry::of::<EncodeStage>("audio.out", |configs, assets| {
-        erase(EncodeStage::new(&configs.encode, assets)?)
-    }),
+    StageEntry::of::<DecodeStage>("audio.pcm"),
+    StageEntry::of::<UpscaleStage>("audio.hires"),
+    StageEntry::of::<EncodeStage>("audio.out"),
 ];
 
 /// The topic, after the prefix, that the first stage reads.
 pub const INPUT_TOPIC: &str = "audio.in";
 
+/// Reads a stage's section of the configuration.
+pub type Configure = fn(Table) -> Result<StageConfig, toml::de::Error>;
+/// Checks a stage's configuration by itself: see [`Stage::check`].
+pub type Check = fn(&StageConfigs) -> Result<(), ConfigError>;
 /// Builds one instance of a stage for one stream.
 pub type Build = fn(&StageConfigs, &Assets) -> Result<Box<dyn ErasedStage>, ConfigError>;
 
@@ -52,18 +45,45 @@ pub struct StageEntry {
     pub output: PayloadKind,
     /// The topic, after the prefix, that it writes.
     pub output_topic: &'static str,
+    /// Its section of the configuration: see [`Stage::SETTINGS`].
+    pub settings: &'static str,
+    /// Reads that section.
+    pub configure: Configure,
+    /// Checks what the section says.
+    pub check: Check,
     /// Builds one instance for one stream.
     pub build: Build,
 }
 
 impl StageEntry {
-    const fn of<S: Stage>(output_topic: &'static str, build: Build) -> Self {
+    /// All that is to be known of `S`, which writes `output_topic`.
+    #[must_use]
+    pub const fn of<S: Stage>(output_topic: &'static str) -> Self {
         Self {
             name: S::NAME,
             summary: S::SUMMARY,
             input: <S::In as Payload>::KIND,
             output: <S::Out as Payload>::KIND,
             output_topic,
+            settings: S::SETTINGS,
+            configure: |section| S::Config::deserialize(section).map(StageConfig::new),
+            check: |configs| S::check(&configs.of::<S>()),
+            build: |configs, assets| Ok(Box::new(Erased(S::new(&configs.of::<S>(), assets)?))),
+        }
+    }
+
+    /// A stage of encoded bytes that is erased already and has nothing to configure: a double.
+    #[must_use]
+    pub const fn double(name: &'static str, output_topic: &'static str, build: Build) -> Self {
+        Self {
+            name,
+            summary: "a double",
+            input: PayloadKind::Encoded,
+            output: PayloadKind::Encoded,
+            output_topic,
+            settings: "",
+            configure: |_| Ok(StageConfig::new(())),
+            check: |_| Ok(()),
             build,
         }
     }
@@ -93,11 +113,6 @@ pub trait ErasedStage: fmt::Debug {
 
 #[derive(Debug)]
 struct Erased<S>(S);
-
-#[expect(clippy::unnecessary_wraps, reason = "the shape of every entry's builder")]
-fn erase<S: Stage>(stage: S) -> Result<Box<dyn ErasedStage>, ConfigError> {
-    Ok(Box::new(Erased(stage)))
-}
 
 impl<S: Stage> Erased<S> {
     fn call(

@@ -1,23 +1,15 @@
 //! A cheap stage whose every item depends on everything before it: cuts bytes on a grid and emits running sums.
 
 use bytes::Bytes;
-use treble_core::{
-    AnyPayload, ConfigError, EncodedChunk, EncodedFormat, Outbox, PayloadKind, Restart, StageError, Window,
-};
+use treble_core::{AnyPayload, EncodedChunk, EncodedFormat, Outbox, Restart, StageError, Window};
 use treble_pipeline::stages::{ErasedStage, StageEntry};
 
 const GRID: usize = 16;
 /// A byte that the stage refuses.
 pub(crate) const POISON: u8 = 0xFF;
 
-pub(crate) static SUMS: StageEntry = StageEntry {
-    name: "sums",
-    summary: "running sums on a grid",
-    input: PayloadKind::Encoded,
-    output: PayloadKind::Encoded,
-    output_topic: "audio.out",
-    build: |_, _| -> Result<Box<dyn ErasedStage>, ConfigError> { Ok(Box::new(Sums::default())) },
-};
+pub(crate) static SUMS: StageEntry =
+    StageEntry::double("sums", "audio.out", |_, _| Ok(Box::new(Sums::default())));
 
 /// Can restart only where a cut of the input met the grid, so that restart points lag and inputs are replayed.
 #[derive(Debug, Default)]

@@ -17,6 +17,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use treble_decode::DecodeStage;
 use treble_schemas::frame::{self, Format};
 use treble_schemas::{AudioChunk, Contract, StreamId};
 
@@ -99,7 +100,8 @@ impl Publish {
     fn pace(&self, config: &Config, input: &Input, length: Option<u64>) -> Result<Pace, Failure> {
         match (self.live, length) {
             (true, Some(length)) if length > 0 => {
-                let seconds = listen::duration(&config.decode, input)?.max(LIVE_CHUNK_SECONDS);
+                let seconds = listen::duration(&config.stage_configs.of::<DecodeStage>(), input)?
+                    .max(LIVE_CHUNK_SECONDS);
                 Ok(Pace::file(length, seconds))
             }
             _ => Ok(Pace { chunk_bytes: CHUNK_BYTES, bytes_per_second: None }),

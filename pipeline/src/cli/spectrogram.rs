@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use stft::{Signal, Spectrogram as Spectra};
-use treble_decode::DecodeConfig;
+use treble_decode::{DecodeConfig, DecodeStage};
 
 /// Draws two files side by side: what was missing, and what was restored
 #[derive(Debug, Args)]
@@ -42,8 +42,9 @@ const GAP: usize = 40;
 impl Spectrogram {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let config = context.load(&context.options.request())?.config;
-        let before = self.signal(&config.decode, &self.before)?;
-        let after = self.signal(&config.decode, &self.after)?;
+        let decode = config.stage_configs.of::<DecodeStage>();
+        let before = self.signal(&decode, &self.before)?;
+        let after = self.signal(&decode, &self.after)?;
         // Both panels share their axes: only then can they be compared.
         let seconds = before.seconds().max(after.seconds());
         let spectra = [&before, &after].map(|signal| Spectra::of(signal, PANEL_WIDTH, seconds));

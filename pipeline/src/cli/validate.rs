@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use std::fs::File;
 use std::path::Path;
-use treble_upscale::Mode;
+use treble_upscale::{Mode, UpscaleStage};
 
 /// Checks the configuration and names all its faults at once
 #[derive(Debug, Args)]
@@ -42,7 +42,8 @@ impl Validate {
 
 /// The files that the configuration names and that cannot be opened.
 fn missing_files(config: &Config, settings: &Settings) -> Vec<Fault> {
-    let ai = config.upscale.mode == Mode::Ai;
+    let upscale = config.stage_configs.of::<UpscaleStage>();
+    let ai = upscale.mode == Mode::Ai;
     let named = [
         ("kafka.sasl_password_file", config.kafka.sasl_password_file.as_deref()),
         ("kafka.ssl_ca_file", config.kafka.ssl_ca_file.as_deref()),
@@ -51,7 +52,7 @@ fn missing_files(config: &Config, settings: &Settings) -> Vec<Fault> {
         ("registry.password_file", config.registry.password_file.as_deref()),
         ("registry.token_file", config.registry.token_file.as_deref()),
         ("registry.ca_file", config.registry.ca_file.as_deref()),
-        ("upscale.model", config.upscale.model.as_deref().filter(|_| ai)),
+        ("upscale.model", upscale.model.as_deref().filter(|_| ai)),
         ("engine.library", config.engine.library.as_deref().filter(|_| ai)),
     ];
     named.into_iter().filter_map(|(key, path)| unopenable(key, path?, settings)).collect()

@@ -3,7 +3,7 @@
 //! Data flow: `sources` reads defaults, files, environment and flags · `settings` lays them over each other and
 //! knows who set what · `raw` is the shape they must have · `validate` is the one pure function that turns it
 //! into a [`Config`] or into *all* its faults · `keys` describes every key, from the comments of
-//! `default.toml` · `reference` prints that description.
+//! `default.toml` and of each stage's own section · `reference` prints that description, `show` the values.
 //!
 //! Precedence, highest first: flag, `TREBLE_*`, `--config FILE`, `./treble.toml`, the user's configuration
 //! folder, the default. Nothing outside this module reads the environment. Deliberately absent: globals.
@@ -14,6 +14,7 @@ mod origin;
 mod raw;
 pub mod reference;
 mod settings;
+pub mod show;
 mod sources;
 mod types;
 mod validate;
@@ -22,6 +23,7 @@ mod validate;
 mod tests;
 
 pub use fault::{ConfigFaults, Fault};
+pub use keys::Catalogue;
 pub use origin::Origin;
 pub use settings::{Setting, Settings, shown};
 pub use sources::{Assignment, FILE_NAME, Request, Surroundings};
@@ -46,7 +48,16 @@ pub struct Loaded {
 /// # Errors
 /// Every fault that was found, in all sources at once.
 pub fn load(request: &Request, surroundings: &Surroundings) -> Result<Loaded, ConfigFaults> {
-    let sources::Gathered { settings, faults, mut warnings } = sources::gather(request, surroundings);
+    load_from(Catalogue::standard(), request, surroundings)
+}
+
+fn load_from(
+    catalogue: &'static Catalogue,
+    request: &Request,
+    surroundings: &Surroundings,
+) -> Result<Loaded, ConfigFaults> {
+    let sources::Gathered { settings, faults, mut warnings } =
+        sources::gather(catalogue, request, surroundings);
     let checked = validate::check(settings, faults)?;
     warnings.extend(checked.warnings);
     Ok(Loaded { config: checked.config, settings: checked.settings, warnings })

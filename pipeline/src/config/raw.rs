@@ -8,16 +8,15 @@ use crate::topology::Topology;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use treble_decode::DecodeConfig;
-use treble_encode::EncodeConfig;
-use treble_upscale::{EngineConfig, UpscaleConfig};
+use treble_upscale::EngineConfig;
 
-/// All keys. Every one is present, since the defaults are a source like any other; the optional ones are
-/// absent where they are empty.
+/// All keys but those of the stages. Every one is present, since the defaults are a source like any other; those
+/// that are empty by default are absent where they are empty.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
     pub(super) prefix: String,
+    #[serde(default)]
     pub(super) instance_id: String,
     pub(super) stages: Vec<String>,
     pub(super) topology: Topology,
@@ -28,10 +27,7 @@ pub(super) struct Raw {
     pub(super) flow: FlowConfig,
     pub(super) admin: AdminConfig,
     pub(super) log: LogConfig,
-    pub(super) decode: DecodeConfig,
-    pub(super) upscale: UpscaleConfig,
     pub(super) engine: EngineConfig,
-    pub(super) encode: EncodeConfig,
 }
 
 #[derive(Debug, Clone, Deserialize)]

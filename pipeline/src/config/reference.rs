@@ -1,10 +1,10 @@
 //! The reference of all keys as Markdown: what docs/configuration.md holds.
 
-use super::keys::{self, Key, Section};
+use super::keys::{Catalogue, Key, Section};
 use std::fmt::Write;
 
 const HEAD: &str = "# Configuration\n\n\
-<!-- Written by `treble config reference`; change pipeline/src/config/default.toml instead. -->\n\n\
+<!-- Written by `treble config reference`; change pipeline/src/config/default.toml, or a stage's config.toml, instead. -->\n\n\
 Every value has a default. The first source that sets a key wins: flag (`--set key=value`, and short ones such \
 as `--stages`), environment variable, `--config FILE`, `./treble.toml`, \
 `$XDG_CONFIG_HOME/treble/treble.toml` (or `~/.config/treble/treble.toml`), default. `treble config show \
@@ -15,8 +15,8 @@ that holds one is refused.\n";
 
 /// The whole reference.
 #[must_use]
-pub fn markdown() -> String {
-    keys::sections().iter().fold(HEAD.to_owned(), |text, section| text + &of_section(section))
+pub fn markdown(catalogue: &Catalogue) -> String {
+    catalogue.sections().iter().fold(HEAD.to_owned(), |text, section| text + &of_section(section))
 }
 
 fn of_section(section: &Section) -> String {

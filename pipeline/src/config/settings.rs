@@ -1,7 +1,7 @@
 //! Values with their origins: what the sources say, laid over each other.
 
 use super::fault::Fault;
-use super::keys;
+use super::keys::{self, Catalogue};
 use super::origin::Origin;
 use crate::secret::mask_user_info;
 use std::collections::BTreeMap;
@@ -17,40 +17,50 @@ pub struct Setting {
 }
 
 /// One setting a key; a later source replaces an earlier one.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settings(BTreeMap<String, Setting>);
+#[derive(Debug, Clone)]
+pub struct Settings {
+    catalogue: &'static Catalogue,
+    values: BTreeMap<String, Setting>,
+}
 
 impl Settings {
     /// The built-in values.
     #[must_use]
-    pub fn defaults() -> Self {
+    pub fn defaults(catalogue: &'static Catalogue) -> Self {
         let setting = |value: &Value| Setting { value: value.clone(), origin: Origin::Default };
-        Self(keys::known().map(|key| (key.path.clone(), setting(&key.default))).collect())
+        let values = catalogue.known().map(|key| (key.path.clone(), setting(&key.default))).collect();
+        Self { catalogue, values }
+    }
+
+    /// The keys that may be set.
+    #[must_use]
+    pub const fn catalogue(&self) -> &'static Catalogue {
+        self.catalogue
     }
 
     /// All settings, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
-        self.0.iter().map(|(key, setting)| (key.as_str(), setting))
+        self.values.iter().map(|(key, setting)| (key.as_str(), setting))
     }
 
     /// The setting of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Setting> {
-        self.0.get(key)
+        self.values.get(key)
     }
 
     /// Sets `key`.
     pub(super) fn set(&mut self, key: &str, value: Value, origin: Origin) {
-        self.0.insert(key.to_owned(), Setting { value, origin });
+        self.values.insert(key.to_owned(), Setting { value, origin });
     }
 
     /// Sets `key` from a text, read as the type that the key's default has.
     pub(super) fn set_text(&mut self, key: &str, text: &str, origin: Origin, faults: &mut Vec<Fault>) {
-        let Some(known) = keys::find(key) else {
-            if keys::is_known(key) {
+        let Some(known) = self.catalogue.find(key) else {
+            if self.catalogue.is_known(key) {
                 return self.set(key, Value::String(text.to_owned()), origin);
             }
-            return faults.push(unknown(key, &Value::String(text.to_owned()), origin));
+            return faults.push(self.unknown(key, &Value::String(text.to_owned()), origin));
         };
         match parse(text, &known.default) {
             Some(value) => self.set(key, value, origin),
@@ -67,12 +77,12 @@ impl Settings {
     /// Sets every key of a file.
     pub(super) fn set_table(&mut self, table: Table, origin: &Origin, faults: &mut Vec<Fault>) {
         let mut leaves = Vec::new();
-        flatten("", table, &mut leaves);
+        self.flatten("", table, &mut leaves);
         for (key, value) in leaves {
-            if keys::is_known(&key) {
+            if self.catalogue.is_known(&key) {
                 self.set(&key, value, origin.clone());
             } else {
-                faults.push(unknown(&key, &value, origin.clone()));
+                faults.push(self.unknown(&key, &value, origin.clone()));
             }
         }
     }
@@ -82,8 +92,8 @@ impl Settings {
         let mut root = Table::new();
         let properties = ("properties".to_owned(), Value::Table(Table::new()));
         root.insert("kafka".to_owned(), Value::Table(Table::from_iter([properties])));
-        for (key, setting) in &self.0 {
-            if !is_unused(key, &setting.value) {
+        for (key, setting) in &self.values {
+            if !self.is_unused(key, &setting.value) {
                 insert(&mut root, key, setting.value.clone());
             }
         }
@@ -92,30 +102,55 @@ impl Settings {
 
     /// The defaults with the setting of `key` alone laid over them.
     pub(super) fn alone(&self, key: &str) -> Self {
-        let mut settings = Self::defaults();
-        if let Some(setting) = self.0.get(key) {
-            settings.0.insert(key.to_owned(), setting.clone());
+        let mut settings = Self::defaults(self.catalogue);
+        if let Some(setting) = self.values.get(key) {
+            settings.values.insert(key.to_owned(), setting.clone());
         }
         settings
     }
 
     /// Puts the default back.
     pub(super) fn reset(&mut self, key: &str) {
-        match keys::find(key) {
+        match self.catalogue.find(key) {
             Some(known) => self.set(key, known.default.clone(), Origin::Default),
-            None => drop(self.0.remove(key)),
+            None => drop(self.values.remove(key)),
         }
     }
 
     /// A fault of `key` with the value that is set and who set it.
     pub(super) fn fault(&self, key: &str, problem: impl Into<String>, fix: impl Into<String>) -> Fault {
-        let setting = self.0.get(key);
+        let setting = self.values.get(key);
         Fault {
             key: key.to_owned(),
             value: setting.map(|setting| shown(key, &setting.value)).unwrap_or_default(),
             origin: setting.map(|setting| setting.origin.clone()),
             problem: problem.into(),
             fix: fix.into(),
+        }
+    }
+
+    fn unknown(&self, key: &str, value: &Value, origin: Origin) -> Fault {
+        let fix = match self.catalogue.nearest(key) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => "`treble config show` lists all keys".to_owned(),
+        };
+        let problem = "unknown key".to_owned();
+        Fault { key: key.to_owned(), value: shown(key, value), origin: Some(origin), problem, fix }
+    }
+
+    fn is_unused(&self, key: &str, value: &Value) -> bool {
+        self.catalogue.is_optional(key) && value.as_str() == Some("")
+    }
+
+    fn flatten(&self, prefix: &str, table: Table, leaves: &mut Vec<(String, Value)>) {
+        for (name, value) in table {
+            let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+            match value {
+                Value::Table(inner) if self.catalogue.find(&key).is_none() => {
+                    self.flatten(&key, inner, leaves)
+                }
+                leaf => leaves.push((key, leaf)),
+            }
         }
     }
 }
@@ -135,19 +170,6 @@ pub fn shown(key: &str, value: &Value) -> String {
     }
 }
 
-fn unknown(key: &str, value: &Value, origin: Origin) -> Fault {
-    let fix = match keys::nearest(key) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None => "`treble config show` lists all keys".to_owned(),
-    };
-    let problem = "unknown key".to_owned();
-    Fault { key: key.to_owned(), value: shown(key, value), origin: Some(origin), problem, fix }
-}
-
-fn is_unused(key: &str, value: &Value) -> bool {
-    keys::is_optional(key) && value.as_str() == Some("")
-}
-
 fn insert(root: &mut Table, key: &str, value: Value) {
     let is_property = key.starts_with(keys::PROPERTIES);
     let cut = if is_property { Some(keys::PROPERTIES.len() - 1) } else { key.rfind('.') };
@@ -162,16 +184,6 @@ fn insert(root: &mut Table, key: &str, value: Value) {
         table = inner;
     }
     table.insert(key[cut + 1..].to_owned(), value);
-}
-
-fn flatten(prefix: &str, table: Table, leaves: &mut Vec<(String, Value)>) {
-    for (name, value) in table {
-        let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
-        match value {
-            Value::Table(inner) if keys::find(&key).is_none() => flatten(&key, inner, leaves),
-            leaf => leaves.push((key, leaf)),
-        }
-    }
 }
 
 fn parse(text: &str, like: &Value) -> Option<Value> {
@@ -215,7 +227,7 @@ mod tests {
     #[test]
     fn properties_keep_their_dots_however_they_are_written() {
         for file in ["[kafka.properties]\n\"a.b.c\" = 5", "[kafka.properties]\na.b.c = 5"] {
-            let mut settings = Settings::defaults();
+            let mut settings = Settings::defaults(Catalogue::standard());
             let mut faults = Vec::new();
             settings.set_table(file.parse().unwrap(), &Origin::Default, &mut faults);
             assert!(faults.is_empty());

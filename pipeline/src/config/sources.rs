@@ -1,7 +1,7 @@
 //! Reads the sources: files, environment, flags. The only part of configuration that does I/O.
 
 use super::fault::Fault;
-use super::keys;
+use super::keys::{self, Catalogue};
 use super::origin::Origin;
 use super::settings::Settings;
 use std::fs;
@@ -91,8 +91,13 @@ pub(super) struct Gathered {
 }
 
 /// Lays the sources over each other, the most general first.
-pub(super) fn gather(request: &Request, surroundings: &Surroundings) -> Gathered {
-    let mut gathered = Gathered { settings: Settings::defaults(), faults: Vec::new(), warnings: Vec::new() };
+pub(super) fn gather(
+    catalogue: &'static Catalogue,
+    request: &Request,
+    surroundings: &Surroundings,
+) -> Gathered {
+    let settings = Settings::defaults(catalogue);
+    let mut gathered = Gathered { settings, faults: Vec::new(), warnings: Vec::new() };
     if !surroundings.host_name.is_empty() {
         let name = Value::String(surroundings.host_name.clone());
         gathered.settings.set("instance_id", name, Origin::Host);
@@ -151,16 +156,18 @@ impl Gathered {
             return;
         }
         let origin = Origin::Environment(name.to_owned());
-        match keys::of_variable(name) {
+        match self.settings.catalogue().of_variable(name) {
             Some(key) => self.settings.set_text(&key, value, origin, &mut self.faults),
             // Others may use the prefix too, Kubernetes for one: only what looks like a slip is worth a word.
-            None => self.warnings.extend(keys::nearest_variable(name).map(|meant| Fault {
-                key: name.to_owned(),
-                value: String::new(),
-                origin: Some(origin),
-                problem: "sets nothing".to_owned(),
-                fix: format!("did you mean {meant}?"),
-            })),
+            None => {
+                self.warnings.extend(self.settings.catalogue().nearest_variable(name).map(|meant| Fault {
+                    key: name.to_owned(),
+                    value: String::new(),
+                    origin: Some(origin),
+                    problem: "sets nothing".to_owned(),
+                    fix: format!("did you mean {meant}?"),
+                }))
+            }
         }
     }
 }

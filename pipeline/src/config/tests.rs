@@ -4,6 +4,8 @@ use super::*;
 use crate::stages::StageConfigs;
 use std::fs;
 
+mod added_stage;
+
 fn surroundings(folder: &std::path::Path, variables: &[(&str, &str)]) -> Surroundings {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Surroundings {
@@ -38,8 +40,7 @@ fn the_defaults_hold_and_agree_with_the_stages() {
     let Loaded { config, warnings, .. } = load_file("").unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(config.instance_id, "box");
-    let StageConfigs { decode, upscale, encode } = StageConfigs::default();
-    assert_eq!((config.decode, config.upscale, config.encode), (decode, upscale, encode));
+    assert_eq!(format!("{:?}", config.stage_configs), format!("{:?}", StageConfigs::default()));
     assert_eq!(config.engine, treble_upscale::EngineConfig::default());
 }
 
@@ -180,6 +181,6 @@ fn a_named_file_must_exist_and_a_usual_one_need_not() {
 
 #[test]
 fn the_reference_names_every_key() {
-    let reference = reference::markdown();
-    assert!(keys::known().all(|key| reference.contains(&format!("| `{}` |", key.path))));
+    let reference = reference::markdown(Catalogue::standard());
+    assert!(Catalogue::standard().known().all(|key| reference.contains(&format!("| `{}` |", key.path))));
 }

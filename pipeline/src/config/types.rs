@@ -2,14 +2,13 @@
 //! "default".
 
 use crate::secret::Secret;
+use crate::stages::StageConfigs;
 use crate::topology::Topology;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use treble_decode::DecodeConfig;
-use treble_encode::EncodeConfig;
-use treble_upscale::{EngineConfig, UpscaleConfig};
+use treble_upscale::EngineConfig;
 
 /// Everything that may be configured. Keys, units and defaults are documented in `default.toml`.
 #[derive(Debug, Clone)]
@@ -36,14 +35,10 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The log.
     pub log: LogConfig,
-    /// Of the stage decode.
-    pub decode: DecodeConfig,
-    /// Of the stage upscale.
-    pub upscale: UpscaleConfig,
     /// Of the model's engine.
     pub engine: EngineConfig,
-    /// Of the stage encode.
-    pub encode: EncodeConfig,
+    /// Of each stage.
+    pub stage_configs: StageConfigs,
 }
 
 /// The Kafka cluster.

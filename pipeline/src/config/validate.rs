@@ -8,6 +8,7 @@ use super::origin::Origin;
 use super::raw::{Property, Raw};
 use super::settings::Settings;
 use super::types::{Config, KafkaConfig};
+use crate::stages::{StageConfig, StageConfigs, StageEntry};
 use rules::Findings;
 use toml::Value;
 
@@ -22,15 +23,15 @@ pub(super) struct Checked {
 /// Checks everything; `faults` were found while reading the sources.
 pub(super) fn check(mut settings: Settings, mut faults: Vec<Fault>) -> Result<Checked, ConfigFaults> {
     faults.extend(settle_types(&mut settings));
-    let raw = match deserialize(&settings) {
-        Ok(raw) => raw,
+    let (raw, stage_configs) = match deserialize(&settings) {
+        Ok(whole) => whole,
         // Each key fits alone and all of them together do not: only a stage's own section can say so.
         Err(problem) => {
             faults.push(settings.fault("configuration", problem, ""));
             return Err(ConfigFaults(faults));
         }
     };
-    let config = into_config(raw);
+    let config = into_config(raw, stage_configs);
     let mut findings = Findings::new(&settings);
     rules::check(&config, &mut findings);
     let Findings { faults: broken, warnings, .. } = findings;
@@ -46,7 +47,8 @@ fn settle_types(settings: &mut Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
     for key in given {
         if let Err(problem) = deserialize(&settings.alone(&key)) {
-            let fix = super::keys::find(&key).map(|known| format!("the default is {}", known.default));
+            let fix =
+                settings.catalogue().find(&key).map(|known| format!("the default is {}", known.default));
             faults.push(settings.fault(&key, problem, fix.unwrap_or_default()));
             settings.reset(&key);
         }
@@ -54,13 +56,21 @@ fn settle_types(settings: &mut Settings) -> Vec<Fault> {
     faults
 }
 
-fn deserialize(settings: &Settings) -> Result<Raw, String> {
-    let table = Value::Table(settings.to_table());
+fn deserialize(settings: &Settings) -> Result<(Raw, StageConfigs), String> {
     // The first line says what is wrong; the others repeat the key, which the fault names already.
-    table.try_into().map_err(|error: toml::de::Error| error.message().lines().next().unwrap_or("").to_owned())
+    let problem = |error: toml::de::Error| error.message().lines().next().unwrap_or("").to_owned();
+    let mut table = settings.to_table();
+    let mut configure = |stage: &StageEntry| -> Result<(&'static str, StageConfig), String> {
+        let section =
+            table.remove(stage.name).and_then(|section| section.try_into().ok()).unwrap_or_default();
+        Ok((stage.name, (stage.configure)(section).map_err(problem)?))
+    };
+    let stages = settings.catalogue().stages().iter().map(&mut configure);
+    let stages = stages.collect::<Result<StageConfigs, String>>()?;
+    Ok((Value::Table(table).try_into().map_err(problem)?, stages))
 }
 
-fn into_config(raw: Raw) -> Config {
+fn into_config(raw: Raw, stage_configs: StageConfigs) -> Config {
     let Raw { kafka, .. } = raw;
     let properties = kafka.properties.into_iter().map(|(name, value)| (name, Property::into_text(value)));
     Config {
@@ -88,9 +98,7 @@ fn into_config(raw: Raw) -> Config {
         flow: raw.flow,
         admin: raw.admin,
         log: raw.log,
-        decode: raw.decode,
-        upscale: raw.upscale,
         engine: raw.engine,
-        encode: raw.encode,
+        stage_configs,
     }
 }

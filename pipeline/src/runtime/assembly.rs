@@ -23,7 +23,7 @@ use crate::schema_registry::{
     ContractIds, Registration, RegistryAccess, RegistryError, SchemaRegistry, while_unreachable,
 };
 use crate::secret::SecretError;
-use crate::stages::{STAGES, StageConfigs};
+use crate::stages::STAGES;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::observe::{ComputeObserver, SegmentObserver, SegmentTelemetry, TimedStages};
 use crate::topology::{self, Segment, TopologyError};
@@ -118,7 +118,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     let segments = topology::segments(&config.stages, config.topology, &config.prefix)?;
     let assets = assets(config, &metrics)?;
     for entry in segments.iter().flat_map(|segment| &segment.stages) {
-        (entry.build)(&stage_configs(config), &assets)?;
+        (entry.build)(&config.stage_configs, &assets)?;
     }
     let ids = contract_ids(config)?;
     let parts = Parts { config, clock, metrics: metrics.clone(), assets, ids, shutdown: shutdown.clone() };
@@ -152,16 +152,6 @@ pub fn assets(config: &Config, metrics: &Metrics) -> Result<Assets, RunError> {
         tracing::warn!(reason, "the model runs on the CPU");
     }
     Ok(Assets { inference: Some(Arc::new(engine)) })
-}
-
-/// The stages' configuration.
-#[must_use]
-pub fn stage_configs(config: &Config) -> StageConfigs {
-    StageConfigs {
-        decode: config.decode.clone(),
-        upscale: config.upscale.clone(),
-        encode: config.encode.clone(),
-    }
 }
 
 fn registry(config: &Config) -> Result<SchemaRegistry, RunError> {
@@ -271,7 +261,7 @@ impl Parts<'_> {
         Ok(ComputeSetup {
             blueprint: Blueprint {
                 stages: segment.stages.clone(),
-                configs: Arc::new(stage_configs(self.config)),
+                configs: Arc::new(self.config.stage_configs.clone()),
                 assets: self.assets.clone(),
                 decorate: Some(Arc::new(TimedStages::new(self.metrics.clone(), Arc::clone(&self.clock)))),
             },

@@ -2,13 +2,11 @@
 
 use super::blueprint::Blueprint;
 use crate::ports::{Clock, PortError, SchemaKind, Schemas};
-use crate::stages::{Build, ErasedStage, StageConfigs, StageEntry};
+use crate::stages::{ErasedStage, StageConfigs, StageEntry};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use treble_core::{
-    AnyPayload, Assets, EncodedChunk, EncodedFormat, Outbox, PayloadKind, Restart, StageError, Window,
-};
+use treble_core::{AnyPayload, Assets, EncodedChunk, EncodedFormat, Outbox, Restart, StageError, Window};
 
 /// Cuts bytes on a grid of `N` and adds 1 to each; can restart only where a cut of the input met the grid.
 /// `!` in the input panics, `?` is refused.
@@ -88,15 +86,12 @@ impl<const N: usize> ErasedStage for Grid<N> {
     }
 }
 
-const fn entry(name: &'static str, build: Build) -> StageEntry {
-    let (input, output) = (PayloadKind::Encoded, PayloadKind::Encoded);
-    StageEntry { name, summary: "a fake", input, output, output_topic: "out", build }
-}
-
 /// A grid of 3 bytes.
-pub(super) static GRID3: StageEntry = entry("grid3", |_, _| Ok(Box::new(Grid::<3>::default())));
+pub(super) static GRID3: StageEntry =
+    StageEntry::double("grid3", "out", |_, _| Ok(Box::new(Grid::<3>::default())));
 /// A grid of 4 bytes.
-pub(super) static GRID4: StageEntry = entry("grid4", |_, _| Ok(Box::new(Grid::<4>::default())));
+pub(super) static GRID4: StageEntry =
+    StageEntry::double("grid4", "out", |_, _| Ok(Box::new(Grid::<4>::default())));
 
 /// A blueprint of `stages`.
 pub(super) fn blueprint(stages: &[&'static StageEntry]) -> Blueprint {

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use std::path::{Path, PathBuf};
-use treble_upscale::{EngineConfig, EngineError, Mode, OrtEngine};
+use treble_upscale::{EngineConfig, EngineError, Mode, OrtEngine, UpscaleStage};
 
 /// Why no model could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -34,13 +34,14 @@ const MODEL_FILE: &str = "stages/upscale/model/treble.onnx";
 
 /// Opens the configured model; `None` in baseline mode, which needs none.
 pub fn open(config: &Config) -> Result<Option<OrtEngine>, ModelSetupError> {
-    if config.upscale.mode == Mode::Baseline {
+    let upscale = config.stage_configs.of::<UpscaleStage>();
+    if upscale.mode == Mode::Baseline {
         return Ok(None);
     }
     let roots = roots();
     let library = config.engine.library.clone().or_else(|| find_library(&roots));
     let library = library.ok_or_else(|| ModelSetupError::NoLibrary { searched: shown(&roots) })?;
-    let model = config.upscale.model.clone().unwrap_or_else(|| shipped_model(&roots));
+    let model = upscale.model.unwrap_or_else(|| shipped_model(&roots));
     if !model.is_file() {
         return Err(ModelSetupError::NoModel { path: model.display().to_string() });
     }

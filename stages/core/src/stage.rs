@@ -74,8 +74,12 @@ pub trait Stage: fmt::Debug + Sized + 'static {
     const NAME: &'static str;
     /// One line for `treble graph` and the reference.
     const SUMMARY: &'static str;
-    /// What may be configured.
-    type Config: DeserializeOwned + Default + fmt::Debug + Clone;
+    /// The section of the configuration that is called [`NAME`](Self::NAME), as TOML: every key with its default, and
+    /// above it a comment that says what it means. A key whose default is an empty text is absent from
+    /// [`Config`](Self::Config) while it is empty.
+    const SETTINGS: &'static str;
+    /// What that section may say.
+    type Config: DeserializeOwned + Default + fmt::Debug + Clone + Send + Sync;
     /// What is pushed.
     type In: Payload;
     /// What is emitted.
@@ -85,6 +89,12 @@ pub trait Stage: fmt::Debug + Sized + 'static {
     #[must_use]
     fn example() -> Self::Config {
         Self::Config::default()
+    }
+
+    /// Checks what types cannot; the first fault found. What depends on the assets is for [`new`](Self::new).
+    fn check(config: &Self::Config) -> Result<(), ConfigError> {
+        let _holds_by_its_types = config;
+        Ok(())
     }
 
     /// A stage at the beginning of a stream. No I/O.

@@ -63,12 +63,17 @@ struct Stream {
 impl Stage for DecodeStage {
     const NAME: &'static str = "decode";
     const SUMMARY: &'static str = "encoded bytes of any common format to PCM";
+    const SETTINGS: &'static str = include_str!("config.toml");
     type Config = DecodeConfig;
     type In = EncodedChunk;
     type Out = PcmBlock;
 
+    fn check(config: &DecodeConfig) -> Result<(), ConfigError> {
+        config.limits.validate()
+    }
+
     fn new(config: &DecodeConfig, _: &Assets) -> Result<Self, ConfigError> {
-        config.limits.validate()?;
+        Self::check(config)?;
         Ok(Self { config: config.clone(), state: State::Fresh })
     }
 

@@ -17,12 +17,17 @@ pub struct EncodeStage {
 impl Stage for EncodeStage {
     const NAME: &'static str = "encode";
     const SUMMARY: &'static str = "PCM to FLAC, Ogg Opus or WAV, cut at codec frames";
+    const SETTINGS: &'static str = include_str!("config.toml");
     type Config = EncodeConfig;
     type In = PcmBlock;
     type Out = EncodedChunk;
 
+    fn check(config: &EncodeConfig) -> Result<(), ConfigError> {
+        config.check()
+    }
+
     fn new(config: &EncodeConfig, _assets: &Assets) -> Result<Self, ConfigError> {
-        config.check()?;
+        Self::check(config)?;
         Ok(Self { config: config.clone(), stream: None })
     }
 

@@ -44,6 +44,7 @@ fn model(config: &UpscaleConfig, assets: &Assets) -> Result<Option<ModelSpec>, C
 impl Stage for UpscaleStage {
     const NAME: &'static str = "upscale";
     const SUMMARY: &'static str = "raises PCM to 48 kHz and restores the missing band";
+    const SETTINGS: &'static str = include_str!("config.toml");
     type Config = UpscaleConfig;
     type In = PcmBlock;
     type Out = PcmBlock;

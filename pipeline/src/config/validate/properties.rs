@@ -48,12 +48,12 @@ pub(super) fn refusal(name: &str) -> Option<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::keys;
+    use crate::config::Catalogue;
 
     #[test]
     fn the_keys_named_exist() {
         for (property, key) in KEYED {
-            assert!(keys::find(key).is_some(), "{property}: {key}");
+            assert!(Catalogue::standard().find(key).is_some(), "{property}: {key}");
         }
     }
 }

@@ -5,12 +5,10 @@ use crate::config::fault::Fault;
 use crate::config::origin::Origin;
 use crate::config::settings::Settings;
 use crate::config::types::{Config, KafkaConfig, RegistryConfig};
-use crate::stages::{STAGES, StageConfigs};
+use crate::stages::STAGES;
 use crate::topology::{self, Topology};
 use std::ops::RangeInclusive;
-use treble_core::Assets;
 use treble_schemas::Topics;
-use treble_upscale::{Mode, UpscaleConfig};
 
 /// What was found so far.
 #[derive(Debug)]
@@ -96,14 +94,9 @@ fn stages(config: &Config, findings: &mut Findings<'_>) {
         }
         Ok(_) => {}
     }
-    let configs = StageConfigs {
-        decode: config.decode.clone(),
-        // The model is a file: whether it fits is found when it is opened, at start.
-        upscale: UpscaleConfig { mode: Mode::Baseline, ..config.upscale.clone() },
-        encode: config.encode.clone(),
-    };
-    for entry in STAGES {
-        if let Err(error) = (entry.build)(&configs, &Assets::default()) {
+    // Whether a model fits is found when its file is opened, at start.
+    for stage in findings.settings.catalogue().stages() {
+        if let Err(error) = (stage.check)(&config.stage_configs) {
             findings.fault(error.key, error.problem, error.fix);
         }
     }
