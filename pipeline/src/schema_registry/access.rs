@@ -5,8 +5,8 @@ use crate::config::RegistryConfig;
 use crate::secret::{self, Secret, SecretError};
 use reqwest::{Certificate, ClientBuilder};
 use schema_registry_converter::async_impl::schema_registry::SrSettings;
-use std::fs;
 use std::time::Duration;
+use std::{fmt, fs};
 
 /// Who we are to the registry.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +62,7 @@ impl RegistryAuth {
 }
 
 /// Everything that a client needs to reach a registry.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct RegistryAccess {
     /// Its address.
     pub url: String,
@@ -70,6 +70,13 @@ pub struct RegistryAccess {
     pub auth: RegistryAuth,
     /// PEM certificates to trust in place of the system's.
     pub trusted: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for RegistryAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shows = f.debug_struct("RegistryAccess");
+        shows.field("url", &shown(&self.url)).field("auth", &self.auth).finish_non_exhaustive()
+    }
 }
 
 impl RegistryAccess {
