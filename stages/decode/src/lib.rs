@@ -17,7 +17,7 @@
 //!
 //! Module map: `stage` what the pipeline drives · `source` the coroutine · `spool`, `wav`, `matroska`, `mp4`,
 //! `raw` what heads say · `reader` probing and demuxing · `session` decoding, losses, limits · `opus`, `trim` delay
-//! and padding · `depth` exact claims on precision · `assemble` the grid · `tap`, `resume`, `anchors`, `pages`, `adts`,
+//! and padding · `mixed` frames of MP3 that come out wrong · `depth` exact claims on precision · `assemble` the grid · `tap`, `resume`, `anchors`, `pages`, `adts`,
 //! `renew`, `checkpoint` where a successor goes on, and why it says the same · `limits`, `config`.
 //!
 //! The one `unsafe` room of the workspace is `source`; its argument is stated there.
@@ -30,6 +30,7 @@ mod config;
 mod depth;
 mod limits;
 mod matroska;
+mod mixed;
 mod mp4;
 mod opus;
 mod pages;

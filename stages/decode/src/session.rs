@@ -3,6 +3,7 @@
 use crate::assemble::Assembler;
 use crate::depth::{depth_of, holds};
 use crate::limits::Limits;
+use crate::mixed::MixedBlocks;
 use crate::opus;
 use crate::renew::Renewal;
 use crate::resume::{Resume, Watch};
@@ -10,6 +11,7 @@ use crate::trim::Trim;
 use std::io::ErrorKind;
 use std::sync::OnceLock;
 use symphonia::core::audio::Channels;
+use symphonia::core::codecs::audio::well_known::CODEC_ID_MP3;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
 use symphonia::core::errors::Error;
@@ -61,6 +63,8 @@ pub(crate) struct Session {
     pub(crate) watch: Option<Watch>,
     /// When a new decoder takes over, where one does.
     pub(crate) renewal: Option<Renewal>,
+    /// Frames of MP3 that come out as noise.
+    mixed: MixedBlocks,
     /// Factor that the stream asks for.
     pub(crate) gain: f32,
     /// Frames decoded or replaced, before trimming.
@@ -100,6 +104,7 @@ impl Session {
             pace: job.pace,
             watch: None,
             renewal: None,
+            mixed: MixedBlocks::default(),
             gain: 1.0,
             params: AudioCodecParameters::new(),
             codec: "",
@@ -184,6 +189,8 @@ impl Session {
         decoder: &mut dyn AudioDecoder,
         packet: &Packet,
     ) -> Result<Option<&'static str>, StageError> {
+        // Decoded all the same: the frames that follow want its bits.
+        let noise = self.params.codec == CODEC_ID_MP3 && self.mixed.spoil(&packet.data);
         match decoder.decode(packet) {
             Ok(buffer) if buffer.frames() == 0 => return Ok(None),
             Ok(buffer) => buffer.copy_to_vecs_planar(&mut self.scratch),
@@ -200,6 +207,10 @@ impl Session {
         }
         self.heard = true;
         let frames = buffer.frames();
+        if noise {
+            self.scratch.iter_mut().flatten().for_each(|sample| *sample = 0.0);
+            self.tell_loss("it has mixed blocks, or hears of one before it");
+        }
         self.account(frames as u64)?;
         if self.gain != 1.0 {
             self.scratch.iter_mut().flatten().for_each(|sample| *sample *= self.gain);
@@ -220,13 +231,18 @@ impl Session {
         kept
     }
 
-    /// Puts silence in the place of `frames` lost frames.
-    pub(crate) fn lost(&mut self, frames: u64, reason: &str) -> Result<(), StageError> {
-        self.announce_unheard()?;
+    /// Tells of a loss, unless a predecessor did.
+    fn tell_loss(&mut self, reason: &str) {
         if !(self.warming && self.trim.skip > 0) {
             self.assembler.note(Fact::PacketSkipped { reason: reason.to_owned() });
             self.assembler.mark_gap();
         }
+    }
+
+    /// Puts silence in the place of `frames` lost frames.
+    pub(crate) fn lost(&mut self, frames: u64, reason: &str) -> Result<(), StageError> {
+        self.announce_unheard()?;
+        self.tell_loss(reason);
         self.losses += 1;
         if let Some(watch) = self.watch.as_mut() {
             watch.failed();

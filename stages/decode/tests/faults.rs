@@ -94,6 +94,26 @@ fn a_damaged_flac_frame_is_silence_in_its_place_and_marked() {
     assert!(differing.last().unwrap() - differing[0] <= 4_608, "one frame only");
 }
 
+/// Frames 5 and 7 to 14 have mixed blocks, and the one behind each hears of it.
+#[test]
+fn frames_that_would_come_out_as_noise_are_silence_and_told() {
+    let mut stage = DecodeStage::new(&DecodeConfig::default(), &Assets::default()).unwrap();
+    let mut out = Outbox::default();
+    for input in chunks(&fixture("mixed_blocks.mp3"), &[1_000]) {
+        stage.push(input, &mut out).unwrap();
+    }
+    stage.finish(&mut out).unwrap();
+    let skipped = out.facts.iter().filter(|fact| matches!(fact, Fact::PacketSkipped { .. })).count();
+    let samples = &planes(&out.items)[0];
+    assert_eq!(samples.len(), 20 * 1_152);
+    let silent: Vec<_> =
+        samples.chunks(1_152).map(|frame| frame.iter().all(|sample| *sample == 0.0)).collect();
+    let expected: Vec<_> = (0..20).map(|frame| (5..=15).contains(&frame)).collect();
+    assert_eq!(silent[4..], expected[4..], "the first few want bits of frames that are not there");
+    assert_eq!(skipped, 11);
+    assert!(samples.iter().all(|sample| sample.abs() < 0.5));
+}
+
 #[test]
 fn a_gap_in_the_input_marks_the_block_that_follows() {
     let mut inputs = raw("audio/pcm;rate=100;channels=1", &[1; 700]);
