@@ -9,7 +9,7 @@ FILE ?=
 
 KILLS ?= 200
 
-.PHONY: help setup build demo test lint fmt unit soak bench kafka-up kafka-down kafka-status kafka-logs clean
+.PHONY: help setup build demo test lint fmt unit fuzz soak bench kafka-up kafka-down kafka-status kafka-logs clean
 
 help: ## Show this list
 	@printf 'Treble: audio super-resolution on Kafka\n\n'
@@ -41,6 +41,9 @@ unit: ## Fast tests only: no Kafka
 
 soak: build ## Kill stage processes for a long time and judge every stream [KILLS=200]
 	TREBLE_SOAK_KILLS=$(KILLS) $(CARGO) test --locked --workspace --test exactly_once -- --ignored --nocapture
+
+fuzz: ## Fuzz everything that reads bytes from outside, a minute each [SECONDS_EACH=60]
+	@infra/checks/fuzz
 
 bench: setup ## Measure against each stage's limit; writes target/bench/summary.json
 	$(CARGO) bench --locked --package treble-benches

@@ -54,7 +54,7 @@ struct Member {
 impl Member {
     fn all(files: &[File]) -> Vec<Self> {
         let manifests =
-            files.iter().filter(|file| file.path.ends_with("/Cargo.toml") && !file.path.contains("/fuzz/"));
+            files.iter().filter(|file| file.path.ends_with("/Cargo.toml") && !file.path.starts_with("fuzz/"));
         manifests
             .map(|file| {
                 let manifest: Table =
