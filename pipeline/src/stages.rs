@@ -51,6 +51,8 @@ pub struct StageEntry {
     pub configure: Configure,
     /// Checks what the section says.
     pub check: Check,
+    /// Whether an instance restored from a checkpoint can go on behind a hole: see [`Stage::survives_loss`].
+    pub survives_loss: fn(&[u8]) -> bool,
     /// Builds one instance for one stream.
     pub build: Build,
 }
@@ -68,11 +70,13 @@ impl StageEntry {
             settings: S::SETTINGS,
             configure: |section| S::Config::deserialize(section).map(StageConfig::new),
             check: |configs| S::check(&configs.of::<S>()),
+            survives_loss: S::survives_loss,
             build: |configs, assets| Ok(Box::new(Erased(S::new(&configs.of::<S>(), assets)?))),
         }
     }
 
-    /// A stage of encoded bytes that is erased already and has nothing to configure: a double.
+    /// A stage of encoded bytes that is erased already and has nothing to configure: a double. It goes on behind a
+    /// hole where it restarts in the middle of a stream.
     #[must_use]
     pub const fn double(name: &'static str, output_topic: &'static str, build: Build) -> Self {
         Self {
@@ -84,6 +88,7 @@ impl StageEntry {
             settings: "",
             configure: |_| Ok(StageConfig::new(())),
             check: |_| Ok(()),
+            survives_loss: |checkpoint| !checkpoint.is_empty(),
             build,
         }
     }

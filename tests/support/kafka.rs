@@ -57,6 +57,25 @@ pub fn create_topics(stack: &LocalStack, prefix: &str) -> Result<()> {
     Ok(())
 }
 
+/// Deletes the records of a partition before `offset`, as retention would.
+pub fn delete_before(stack: &LocalStack, topic: &str, partition: i32, offset: i64) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = client(stack).create()?;
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(admin.delete_records(&before, &AdminOptions::new()))?;
+    for element in outcome.elements() {
+        element.error().with_context(|| format!("{topic} [{partition}] before {offset}"))?;
+    }
+    Ok(())
+}
+
+/// The partition that `key` falls to.
+pub fn partition(key: &str) -> Result<i32> {
+    let count = NonZeroU32::new(PARTITIONS).context("partitions")?;
+    Ok(partition_of(key.as_bytes(), count))
+}
+
 /// The schema id that chunks under `prefix` are framed with.
 pub fn chunk_schema(stack: &LocalStack, prefix: &str) -> Result<u32> {
     let registry = SchemaRegistry::new(&RegistryAccess::anonymous(stack.schema_registry_url()), PATIENCE)?;

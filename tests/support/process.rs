@@ -149,6 +149,28 @@ impl Worker {
         Ok(running.child.try_wait()?.is_some())
     }
 
+    /// Waits until the process has ended by itself; its exit code and what it said.
+    pub fn await_end(&mut self, patience: Duration) -> Result<(Option<i32>, String)> {
+        let step = Duration::from_millis(50);
+        let mut waited = Duration::ZERO;
+        loop {
+            let running = self.running.as_mut().context("not running")?;
+            if let Some(status) = running.child.try_wait()? {
+                self.running = None;
+                return Ok((status.code(), fs::read_to_string(self.log())?));
+            }
+            ensure!(waited < patience, "{} still runs\n{}", self.stages, self.log_tail());
+            thread::park_timeout(step);
+            waited += step;
+        }
+    }
+
+    /// Changes a setting for the next start.
+    pub fn set(&mut self, key: &'static str, value: &str) {
+        self.settings.retain(|(other, _)| *other != key);
+        self.settings.push((key, value.to_owned()));
+    }
+
     /// The end of the log of the latest start.
     #[must_use]
     pub fn log_tail(&self) -> String {

@@ -77,7 +77,9 @@ impl Exit {
             Self::Failure => "the work failed",
             Self::Usage => "wrong command line",
             Self::Data => "the input is no audio, is damaged, or its stream was aborted",
-            Self::NoInput => "an input is missing or cannot be read",
+            Self::NoInput => {
+                "an input is missing or cannot be read, or retention deleted what was not processed"
+            }
             Self::Unavailable => "Kafka, the registry, the ONNX library or a port is not available",
             Self::Software => "a defect of Treble; please report it",
             Self::CannotCreate => "the output cannot be created",

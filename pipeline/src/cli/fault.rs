@@ -91,6 +91,7 @@ impl From<RunError> for Failure {
             RunError::Port(_) | RunError::Worker { .. } => {
                 Self::new(Exit::Failure, what).mend("`treble doctor` checks the cluster and the topics")
             }
+            RunError::Lost { .. } => Self::new(Exit::NoInput, what),
             RunError::Flood { .. } | RunError::Thread(_) => Self::new(Exit::Failure, what),
         }
     }

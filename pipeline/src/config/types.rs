@@ -209,7 +209,7 @@ pub struct FlowConfig {
 pub enum OnLostRestart {
     /// Stop, with a clear message.
     Fail,
-    /// Begin anew, marked as a discontinuity.
+    /// Go on behind the hole, marked as a discontinuity, or give the stream up where its codec cannot.
     ColdRestart,
 }
 

@@ -13,7 +13,8 @@ pub use pcm::MAX_BLOCK_BYTES;
 pub use treble_schemas::chunk::crc32c_append;
 
 use treble_core::{
-    AnyPayload, ChannelCount, EncodedChunk, EncodedFormat, Pace, PcmBlock, PcmSpec, SampleDepth, SampleRate,
+    AnyPayload, ChannelCount, EncodedChunk, EncodedFormat, Pace, PayloadKind, PcmBlock, PcmSpec, SampleDepth,
+    SampleRate,
 };
 use treble_schemas::{AudioFormat, Encoding, SampleFormat, Segment};
 
@@ -27,6 +28,14 @@ pub fn to_payload(format: &AudioFormat, segment: Segment) -> Result<AnyPayload, 
         Encoding::S16ShuffleZstd => to_pcm(format, SampleDepth::S16, &segment).map(AnyPayload::Pcm),
         Encoding::S24ShuffleZstd => to_pcm(format, SampleDepth::S24, &segment).map(AnyPayload::Pcm),
         Encoding::F32ShuffleZstd => to_pcm(format, SampleDepth::F32, &segment).map(AnyPayload::Pcm),
+    }
+}
+
+/// What stands in for an input that is lost: nothing, in the stream's current `format`.
+pub fn hole(format: &AudioFormat, kind: PayloadKind) -> Result<AnyPayload, ConvertError> {
+    match kind {
+        PayloadKind::Encoded => to_encoded(format, Segment::default()).map(AnyPayload::Encoded),
+        PayloadKind::Pcm => Ok(AnyPayload::Pcm(PcmBlock::announce(spec_of(format)?, 0))),
     }
 }
 
@@ -110,8 +119,7 @@ fn to_encoded(format: &AudioFormat, segment: Segment) -> Result<EncodedChunk, Co
     })
 }
 
-/// The depth of the stream comes from its format; `packed_at` only says how this segment travelled.
-fn to_pcm(format: &AudioFormat, packed_at: SampleDepth, segment: &Segment) -> Result<PcmBlock, ConvertError> {
+fn spec_of(format: &AudioFormat) -> Result<PcmSpec, ConvertError> {
     let depth = match SampleFormat::try_from(format.sample_format) {
         Ok(SampleFormat::S16) => SampleDepth::S16,
         Ok(SampleFormat::S24) => SampleDepth::S24,
@@ -120,12 +128,17 @@ fn to_pcm(format: &AudioFormat, packed_at: SampleDepth, segment: &Segment) -> Re
             return Err(ConvertError::SampleFormat { number: format.sample_format });
         }
     };
-    let spec = PcmSpec {
+    Ok(PcmSpec {
         rate: SampleRate::new(format.sample_rate_hz)?,
         channels: ChannelCount::new(format.channels)?,
         depth,
         pace: pace(format),
-    };
+    })
+}
+
+/// The depth of the stream comes from its format; `packed_at` only says how this segment travelled.
+fn to_pcm(format: &AudioFormat, packed_at: SampleDepth, segment: &Segment) -> Result<PcmBlock, ConvertError> {
+    let spec = spec_of(format)?;
     let mut planes = pcm::unpack(packed_at, &segment.data, segment.n_samples, spec.channels)?;
     let (start, end) = (segment.trim_start as usize, segment.trim_end as usize);
     let frames = planes.first().map_or(0, Vec::len);

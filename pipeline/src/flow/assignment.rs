@@ -11,7 +11,7 @@ pub struct Facts {
     pub log_start: i64,
     /// The last stable offset: the end of what a `read_committed` reader sees.
     pub log_end: i64,
-    /// The restart offset of every stream that the state topic knows.
+    /// The restart offset of every stream that the state topic knows and that has not been given up.
     pub restart_offsets: Vec<i64>,
 }
 
@@ -20,7 +20,8 @@ pub struct Facts {
 pub enum OnLostRestart {
     /// Refuse to start, with a message that says what to do.
     Fail,
-    /// Give the affected streams up (ABORT on the output, reason `lost_restart`) and go on with the rest.
+    /// Go on. An affected stream goes on behind the hole, marked as a discontinuity, where its first stage can; else it
+    /// is given up (ABORT on the output, reason `lost_restart`).
     ColdRestart,
 }
 
@@ -34,7 +35,7 @@ pub enum Resume {
         /// The first offset whose effects are not committed yet.
         live_from: i64,
     },
-    /// As `From`, and streams whose restart offset lies below `from` are lost and must be given up.
+    /// As `From`, and of streams whose restart offset lies below `from`, inputs may be missing.
     FromWithLosses {
         /// The first offset to read.
         from: i64,
@@ -49,8 +50,8 @@ pub enum ResumeError {
     /// A stream must be read again from an offset that retention has deleted.
     #[error(
         "a stream in flight must be read again from offset {wanted}, but the log starts at {log_start}: retention \
-         deleted it; raise the topic's retention, or set flow.on_lost_restart = \"cold_restart\" to give such \
-         streams up"
+         deleted it; raise the topic's retention, and set flow.on_lost_restart = \"cold_restart\" to go on behind the hole, \
+         or to give such streams up where their codec cannot"
     )]
     RestartLost {
         /// The lowest restart offset.
@@ -61,7 +62,7 @@ pub enum ResumeError {
     /// Records that were never processed are gone.
     #[error(
         "offsets {committed}..{log_start} were never processed and retention deleted them; raise the topic's \
-         retention, or set flow.on_lost_restart = \"cold_restart\" to go on without them"
+         retention, and set flow.on_lost_restart = \"cold_restart\" to go on without them"
     )]
     InputLost {
         /// The committed position.

@@ -68,6 +68,13 @@ impl<T> Reorder<T> {
         Some((seq, chunk))
     }
 
+    /// Does not wait for the chunks before `seq` any more.
+    pub fn skip_to(&mut self, seq: u64) {
+        self.next_seq = self.next_seq.max(seq);
+        self.held = self.held.split_off(&self.next_seq);
+        self.gap_since = None;
+    }
+
     /// Whether the next chunk in order is here.
     #[must_use]
     pub fn has_next(&self) -> bool {

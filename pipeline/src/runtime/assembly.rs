@@ -11,7 +11,7 @@ use super::worker::{Worker, WorkerError, WorkerLimits};
 use crate::admin::http::{self, ListenError};
 use crate::clock::SystemClock;
 use crate::config::{Config, OnLostRestart as LostRestartKey};
-use crate::flow::assignment::OnLostRestart;
+use crate::flow::assignment::{OnLostRestart, ResumeError};
 use crate::flow::epoch::EpochLimits;
 use crate::flow::retry::Backoff;
 use crate::kafka::client;
@@ -71,6 +71,17 @@ pub enum RunError {
         /// Why.
         #[source]
         error: WorkerError,
+    },
+    /// Retention deleted what must be read again.
+    #[error("{topic}, partition {partition}: {error}")]
+    Lost {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// What is missing, and what to do.
+        #[source]
+        error: ResumeError,
     },
     /// Dead letters came faster than the limit.
     #[error(
@@ -192,6 +203,7 @@ struct Parts<'a> {
 
 struct Running {
     name: String,
+    input_topic: String,
     telemetry: Arc<SegmentTelemetry>,
     worker: JoinHandle<Result<(), WorkerError>>,
     compute: Vec<JoinHandle<()>>,
@@ -219,7 +231,7 @@ impl Parts<'_> {
             shutdown.drain();
             outcome
         })?;
-        Ok(Running { name, telemetry, worker, compute })
+        Ok(Running { name, input_topic: segment.input_topic, telemetry, worker, compute })
     }
 
     fn start_compute(
@@ -320,9 +332,12 @@ impl Parts<'_> {
 /// Waits for all workers; the first fault is the outcome.
 fn join(workers: Vec<Running>, limit: u32) -> Result<(), RunError> {
     let mut outcome = Ok(());
-    for Running { name: segment, telemetry, worker, compute } in workers {
+    for Running { name: segment, input_topic: topic, telemetry, worker, compute } in workers {
         let ended = match worker.join() {
             Err(_) => Err(RunError::Panicked { segment }),
+            Ok(Err(WorkerError::Resume { partition, error })) => {
+                Err(RunError::Lost { topic, partition, error })
+            }
             Ok(Err(error)) => Err(RunError::Worker { segment, error }),
             Ok(Ok(())) if telemetry.flooded() => Err(RunError::Flood { segment, limit }),
             Ok(Ok(())) => Ok(()),

@@ -25,6 +25,8 @@ pub enum Command {
         tenure: u64,
         /// The first offset whose effects are not committed.
         live_from: i64,
+        /// The first offset that is read.
+        from: i64,
         /// Its streams.
         streams: Vec<(StreamId, StreamState)>,
     },
@@ -180,17 +182,18 @@ impl<S: Schemas, O: Observer> Compute<S, O> {
 
     fn obey(&mut self, command: Command) -> Result<bool, PartitionHalt> {
         match command {
-            Command::Open { partition, tenure, live_from, streams } => {
+            Command::Open { partition, tenure, live_from, from, streams } => {
                 let (blueprint, writer) = (Rc::clone(&self.blueprint), Rc::clone(&self.writer));
                 let now = self.clock.now();
-                let opened = Partition::new(
-                    Tenure { partition, number: tenure, live_from },
+                let mut opened = Partition::new(
+                    Tenure { partition, number: tenure, live_from, from },
                     blueprint,
                     writer,
                     self.limits,
                     streams,
                     now,
                 );
+                opened.give_up_lost()?;
                 self.partitions.insert(partition, opened);
             }
             Command::Records(records) => self.enqueue(records),

@@ -51,6 +51,8 @@ pub struct Tenure {
     pub number: u64,
     /// The first offset whose effects are not committed.
     pub live_from: i64,
+    /// The first offset that is read: behind what restarting streams need where retention deleted it.
+    pub from: i64,
 }
 
 /// What a partition noticed, for the runner to count.
@@ -127,8 +129,9 @@ impl Partition {
         now: Duration,
     ) -> Self {
         let restarts = streams.iter().map(|(_, state)| state.restart_offset);
-        let read_to = restarts.min().unwrap_or(tenure.live_from).min(tenure.live_from);
-        let restore = |(id, state): (StreamId, StreamState)| (id.clone(), Stream::restore(id, state, now));
+        let read_to = restarts.min().unwrap_or(tenure.live_from).min(tenure.live_from).max(tenure.from);
+        let restore =
+            |(id, state): (StreamId, StreamState)| (id.clone(), Stream::restore(id, state, tenure.from, now));
         Self {
             id: tenure.partition,
             tenure: tenure.number,
@@ -149,6 +152,33 @@ impl Partition {
             records: Vec::new(),
             record_bytes: 0,
             notices: Vec::new(),
+        }
+    }
+
+    /// Gives up the streams that cannot go on, because retention deleted what they must be fed again. Those of which
+    /// that is not certain yet wait for their next record.
+    pub fn give_up_lost(&mut self) -> Result<(), PartitionHalt> {
+        let Some(first) = self.blueprint.stages.first() else { return Ok(()) };
+        let lost = self.streams.iter().filter(|(_, stream)| stream.is_lost(first));
+        let mut lost: Vec<StreamId> = lost.map(|(id, _)| id.clone()).collect();
+        lost.sort();
+        for id in lost {
+            let record = self.streams.get(&id).map(|stream| Arc::new(self.deleted_record(stream)));
+            self.give_up(&id, &StreamFault::LostRestart, record)?;
+        }
+        Ok(())
+    }
+
+    /// What is known of the record that a lost stream must be fed next: where it was.
+    fn deleted_record(&self, stream: &Stream) -> InRecord {
+        InRecord {
+            topic: self.writer.input_topic().into(),
+            partition: self.id,
+            offset: stream.resume_offset(),
+            timestamp_ms: -1,
+            key: Some(stream.id().as_str().to_owned().into()),
+            value: None,
+            headers: Vec::new(),
         }
     }
 

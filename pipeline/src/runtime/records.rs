@@ -38,6 +38,12 @@ impl RecordWriter {
         self.segment.stages.first().map_or("", |stage| stage.name)
     }
 
+    /// The topic that the segment reads.
+    #[must_use]
+    pub fn input_topic(&self) -> &str {
+        &self.segment.input_topic
+    }
+
     /// A chunk for the output topic.
     #[must_use]
     pub fn output(&self, partition: i32, chunk: &AudioChunk, traceparent: &str) -> OutRecord {

@@ -13,6 +13,7 @@ use treble_core::{AnyPayload, Fact};
 use treble_schemas::{AbortReason, AudioChunk, AudioFormat, ChunkBody, Source, StreamId, Totals};
 
 mod durable;
+mod loss;
 
 /// A chunk on its way into the chain, with the record it came in.
 #[derive(Debug, Clone)]
@@ -55,6 +56,12 @@ pub struct Stream {
     formats: VecDeque<(u64, AudioFormat)>,
     offsets: VecDeque<(u64, i64)>,
     resume_offset: i64,
+    /// Whether inputs may be missing at `resume_offset`, because retention deleted them.
+    lossy: bool,
+    /// Inputs that are missing and not yet stood in for.
+    missing: u64,
+    /// Whether the next chunk emitted does not follow seamlessly.
+    broken: bool,
     replay_until: u64,
     first_offset: i64,
     started_at_us: i64,
@@ -81,6 +88,9 @@ impl Stream {
             formats: VecDeque::new(),
             offsets: VecDeque::new(),
             resume_offset: first_offset,
+            lossy: false,
+            missing: 0,
+            broken: false,
             replay_until: 0,
             first_offset,
             started_at_us: 0,
@@ -149,12 +159,14 @@ impl Stream {
     /// a repeat of this one's.
     #[must_use]
     pub fn is_superseded_by(&self, capture_time_us: i64) -> bool {
-        self.order.next_seq() > 0 && self.started_at_us != capture_time_us
+        let begun = self.order.next_seq() > 0 || self.replay_until > 0;
+        begun && self.started_at_us != capture_time_us
     }
 
     /// Takes a chunk.
     pub fn accept(&mut self, seq: u64, inbound: Inbound, now: Duration) -> Arrival {
         let offset = inbound.record.offset;
+        self.skip_lost(seq);
         let arrival = self.order.accept(seq, inbound, now);
         if matches!(arrival, Arrival::Ready | Arrival::Held) {
             self.last_activity = now;
@@ -178,11 +190,13 @@ impl Stream {
         out: &mut StreamOutput,
     ) -> Result<Progress, StreamFault> {
         if self.aborted.is_some() {
+            self.missing = 0;
             return Ok(match inbound.body {
                 ChunkBody::End(_) | ChunkBody::Abort(_) => Progress::Aborted,
                 ChunkBody::Start { .. } | ChunkBody::Data { .. } => Progress::Open,
             });
         }
+        self.stand_in(blueprint, out)?;
         self.last_capture_us = inbound.capture_time_us;
         self.source = Some(source_of(&inbound, seq));
         match inbound.body {
@@ -357,7 +371,8 @@ impl Stream {
         changed: bool,
         out: &mut StreamOutput,
     ) {
-        let segment = convert::to_segment(payload);
+        let mut segment = convert::to_segment(payload);
+        segment.discontinuity |= std::mem::take(&mut self.broken);
         self.totals.samples += segment.n_samples;
         self.totals.bytes += segment.data.len() as u64;
         self.totals.crc32c = self.totals.crc32c.map(|crc| convert::crc32c_append(crc, &segment.data));

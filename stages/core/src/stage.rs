@@ -110,6 +110,15 @@ pub trait Stage: fmt::Debug + Sized + 'static {
         })
     }
 
+    /// Whether an instance that was restored from `checkpoint` can go on where the inputs that should follow are lost for
+    /// good. They are then pushed empty, so that inputs keep their numbers, and what comes after is marked as a
+    /// discontinuity.
+    #[must_use]
+    fn survives_loss(checkpoint: &[u8]) -> bool {
+        let _whatever_it_is = checkpoint;
+        false
+    }
+
     /// Takes the next input.
     fn push(&mut self, input: Self::In, out: &mut Outbox<Self::Out>) -> Result<(), StageError>;
 

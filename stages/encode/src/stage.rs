@@ -31,6 +31,11 @@ impl Stage for EncodeStage {
         Ok(Self { config: config.clone(), stream: None })
     }
 
+    /// Every block is whole by itself.
+    fn survives_loss(_checkpoint: &[u8]) -> bool {
+        true
+    }
+
     fn restore(&mut self, checkpoint: &[u8]) -> Result<(), StageError> {
         self.stream = match checkpoint {
             [] => None,

@@ -54,6 +54,11 @@ impl Stage for UpscaleStage {
         Ok(Self { config: config.clone(), model, stream: None })
     }
 
+    /// Every block is whole by itself.
+    fn survives_loss(_checkpoint: &[u8]) -> bool {
+        true
+    }
+
     fn restore(&mut self, checkpoint: &[u8]) -> Result<(), StageError> {
         if !checkpoint.is_empty() {
             let checkpoint = Checkpoint::decode(checkpoint, self.config.output_rate_hz)?;

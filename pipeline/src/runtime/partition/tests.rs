@@ -6,6 +6,8 @@ use bytes::Bytes;
 use treble_schemas::frame::{self, Format};
 use treble_schemas::{AudioFormat, ChunkBody, Segment as Data, Totals};
 
+mod loss;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// One partition, and the offsets of what it is fed.
@@ -16,6 +18,11 @@ struct Bench {
 }
 
 fn open(live_from: i64, streams: Vec<(StreamId, StreamState)>) -> Bench {
+    open_from(0, live_from, streams)
+}
+
+/// As [`open`], on a log that begins at `from`.
+fn open_from(from: i64, live_from: i64, streams: Vec<(StreamId, StreamState)>) -> Bench {
     let segment = Segment {
         stages: vec![&GRID4],
         input_topic: "in".to_owned(),
@@ -30,9 +37,10 @@ fn open(live_from: i64, streams: Vec<(StreamId, StreamState)>) -> Bench {
         gap_timeout: 10 * SECOND,
         idle_timeout: 60 * SECOND,
     };
-    let tenure = Tenure { partition: 0, number: 1, live_from };
+    let tenure = Tenure { partition: 0, number: 1, live_from, from };
     let blueprint = Rc::new(blueprint(&[&GRID4]));
-    let partition = Partition::new(tenure, blueprint, Rc::new(writer), limits, streams, Duration::ZERO);
+    let mut partition = Partition::new(tenure, blueprint, Rc::new(writer), limits, streams, Duration::ZERO);
+    partition.give_up_lost().unwrap();
     Bench { partition, next_offset: live_from, committed: Vec::new() }
 }
 

@@ -11,9 +11,9 @@ use treble_schemas::{OperatorState, StreamId, StreamState, Totals};
 
 impl Stream {
     /// A stream as its state record left it: inputs from `restart_offset` on are to be fed again, output that
-    /// is already committed stays suppressed.
+    /// is already committed stays suppressed. `from` is the first offset that is read.
     #[must_use]
-    pub fn restore(id: StreamId, state: StreamState, now: Duration) -> Self {
+    pub fn restore(id: StreamId, state: StreamState, from: i64, now: Duration) -> Self {
         let mut stream = Self::new(id, state.first_offset, state.traceparent, now);
         let operators = state.operators.iter().map(|operator| Restart {
             input: operator.restart_input,
@@ -23,6 +23,7 @@ impl Stream {
         stream.restart = ChainRestart { operators: operators.collect() };
         stream.order = Reorder::new(state.restart_in_seq);
         stream.resume_offset = state.restart_offset;
+        stream.lossy = state.restart_offset < from;
         stream.replay_until = state.next_in_seq;
         stream.started_at_us = state.started_at_us;
         stream.last_capture_us = state.started_at_us;

@@ -93,11 +93,12 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     }
 
     fn open(&mut self, partition: i32, durable: Durable) -> Result<(), WorkerError> {
+        let alive = durable.streams.iter().filter(|(_, state)| state.aborted.is_none());
         let facts = Facts {
             committed: durable.committed,
             log_start: durable.log_start,
             log_end: durable.log_end,
-            restart_offsets: durable.streams.iter().map(|(_, state)| state.restart_offset).collect(),
+            restart_offsets: alive.map(|(_, state)| state.restart_offset).collect(),
         };
         let resume = assignment::resume(&facts, self.limits.on_lost_restart)
             .map_err(|error| WorkerError::Resume { partition, error })?;
@@ -108,7 +109,7 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
         let streams = durable.streams;
         self.tenures += 1;
         let tenure = self.tenures;
-        self.tell(self.thread_of(partition), Command::Open { partition, tenure, live_from, streams })?;
+        self.tell(self.thread_of(partition), Command::Open { partition, tenure, live_from, from, streams })?;
         self.source.start(&[(partition, from)])?;
         if self.pressure.paused() {
             self.source.pause(&[partition])?;
