@@ -91,6 +91,16 @@ pub fn segments(names: &[String], topology: Topology, prefix: &str) -> Result<Ve
     Ok(runs.into_iter().map(|run| segment(*run.start(), *run.end(), prefix)).collect())
 }
 
+/// The groups of other topologies that would read what `segment` reads: those of every run of stages that begins with
+/// the same stage.
+#[must_use]
+pub fn rivals(own: &Segment, prefix: &str) -> Vec<String> {
+    let is_first = |entry: &StageEntry| own.stages.first().is_some_and(|stage| stage.name == entry.name);
+    let Some(first) = STAGES.iter().position(is_first) else { return Vec::new() };
+    let groups = (first..STAGES.len()).map(|last| segment(first, last, prefix).group);
+    groups.filter(|group| *group != own.group).collect()
+}
+
 fn contiguous(sorted: &[usize]) -> Vec<std::ops::RangeInclusive<usize>> {
     let mut runs: Vec<std::ops::RangeInclusive<usize>> = Vec::new();
     for &index in sorted {
@@ -143,6 +153,19 @@ mod tests {
         check(&["decode", "upscale", "encode"], Topology::Fused, &all);
         let gap = ["t.audio.in ─► decode ─► t.audio.pcm", "t.audio.hires ─► encode ─► t.audio.out"];
         check(&["decode", "encode"], Topology::Fused, &gap);
+    }
+
+    #[test]
+    fn rivals_read_the_same_topic_with_another_group() {
+        let check = |names: &[&str], topology, expect: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let segments = segments(&names, topology, "t").unwrap();
+            assert_eq!(rivals(segments.last().unwrap(), "t"), expect);
+        };
+        check(&["decode"], Topology::Distributed, &["t.decode-upscale", "t.decode-upscale-encode"]);
+        let all = ["decode", "upscale", "encode"];
+        check(&all, Topology::Fused, &["t.decode", "t.decode-upscale"]);
+        check(&all, Topology::Distributed, &[]);
     }
 
     #[test]

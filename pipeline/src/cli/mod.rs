@@ -16,6 +16,7 @@ mod fault;
 mod fetch;
 mod gather;
 mod graph;
+mod handover;
 mod input;
 mod listen;
 mod man;

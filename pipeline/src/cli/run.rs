@@ -49,6 +49,7 @@ impl Run {
         // The likeliest faults first, and each by its own name; the runtime takes the port for good.
         drop(http::bind(config.admin.listen).map_err(RunError::from)?);
         super::doctor::check_topics(&config)?;
+        super::handover::check(&config)?;
         let shutdown = Shutdown::default();
         listen_for_signals(shutdown.clone(), context.output, config.commit.deadline_ms)
             .map_err(|error| Failure::new(Exit::Software, "cannot listen for signals").because(error))?;

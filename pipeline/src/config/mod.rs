@@ -29,7 +29,7 @@ pub use settings::{Setting, Settings, shown};
 pub use sources::{Assignment, FILE_NAME, Request, Surroundings};
 pub use types::{
     AdminConfig, CommitConfig, Config, FlowConfig, KafkaConfig, LogConfig, LogFormat, OnLostRestart,
-    RegistryConfig, SaslMechanism, SecurityProtocol, TopicsConfig,
+    OnNewTopology, RegistryConfig, SaslMechanism, SecurityProtocol, TopicsConfig,
 };
 
 /// A configuration, and how it came about.

@@ -201,6 +201,8 @@ pub struct FlowConfig {
     pub dead_letters_per_minute: u32,
     /// What to do where the log no longer holds a restart point.
     pub on_lost_restart: OnLostRestart,
+    /// What to do where another topology has processed the input before.
+    pub on_new_topology: OnNewTopology,
 }
 
 /// What to do where the log no longer holds what a stream must be replayed from.
@@ -211,6 +213,16 @@ pub enum OnLostRestart {
     Fail,
     /// Go on behind the hole, marked as a discontinuity, or give the stream up where its codec cannot.
     ColdRestart,
+}
+
+/// What to do where another topology has processed the input before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnNewTopology {
+    /// Refuse to start.
+    Fail,
+    /// Process again what the topic still holds.
+    Reprocess,
 }
 
 /// The port of operators.

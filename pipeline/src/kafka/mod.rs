@@ -1,14 +1,15 @@
 //! The only room that names rdkafka.
 //!
 //! [`client`] librdkafka's configuration · [`consumer`] a group member · [`transaction`] the late transaction ·
-//! [`state_log`] what is durable · [`headers`] · and for the command line: [`admin`] topics · [`publisher`] ·
-//! [`fetcher`] a reader without a group · [`fault`] what goes wrong, for people.
+//! [`state_log`] what is durable · [`headers`] · and for the command line: [`admin`] topics · [`groups`] their
+//! positions · [`publisher`] · [`fetcher`] a reader without a group · [`fault`] what goes wrong, for people.
 
 pub mod admin;
 pub mod client;
 pub mod consumer;
 pub mod fault;
 pub mod fetcher;
+pub mod groups;
 pub mod headers;
 pub mod publisher;
 pub mod state_log;

@@ -128,6 +128,13 @@ impl Partition {
         streams: Vec<(StreamId, StreamState)>,
         now: Duration,
     ) -> Self {
+        // A state that another topology left, of other stages than ours, cannot be gone on from.
+        let names: Vec<&str> = blueprint.stages.iter().map(|stage| stage.name).collect();
+        let ours = |(_, state): &(StreamId, StreamState)| {
+            state.operators.is_empty()
+                || state.operators.iter().map(|operator| &*operator.stage).eq(names.iter().copied())
+        };
+        let streams: Vec<_> = streams.into_iter().filter(ours).collect();
         let restarts = streams.iter().map(|(_, state)| state.restart_offset);
         let read_to = restarts.min().unwrap_or(tenure.live_from).min(tenure.live_from).max(tenure.from);
         let restore =

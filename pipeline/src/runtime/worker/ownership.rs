@@ -92,7 +92,13 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
         Ok(())
     }
 
-    fn open(&mut self, partition: i32, durable: Durable) -> Result<(), WorkerError> {
+    fn open(&mut self, partition: i32, mut durable: Durable) -> Result<(), WorkerError> {
+        if durable.committed.is_none() && !durable.streams.is_empty() {
+            // State and position are committed together: without a position of ours, no state is ours.
+            let count = durable.streams.len();
+            self.observer.note("states of another topology left aside", &format!("{partition}: {count}"));
+            durable.streams.clear();
+        }
         let alive = durable.streams.iter().filter(|(_, state)| state.aborted.is_none());
         let facts = Facts {
             committed: durable.committed,
