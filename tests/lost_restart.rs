@@ -4,10 +4,10 @@
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 use treble_schemas::frame::{self, Format};
-use treble_schemas::{AudioChunk, ChunkBody, Topics};
+use treble_schemas::{AudioChunk, ChunkBody, Segment, Topics};
 use treble_test_support::broker::LocalStack;
 use treble_test_support::clips;
-use treble_test_support::kafka::{self, Committed, PATIENCE, Publisher};
+use treble_test_support::kafka::{self, PATIENCE, Publisher};
 use treble_test_support::process::Worker;
 use treble_test_support::verdict;
 
@@ -15,15 +15,40 @@ fn worker(prefix: &str, stage: &'static str) -> Result<Worker> {
     Worker::new(LocalStack::shared()?, prefix, stage, "only", &[])
 }
 
-/// The committed chunks of a topic, once there are `count`.
-fn chunks(topic: &str, count: usize) -> Result<Vec<(Committed, AudioChunk)>> {
-    let records = kafka::read_committed(LocalStack::shared()?, topic, |records| records.len() >= count)?;
-    let chunk = |record: Committed| {
-        let value = record.value.clone().context("a null value")?;
-        let chunk = AudioChunk::decode(frame::split(&value, Format::Protobuf)?.body)?;
-        Ok((record, chunk))
-    };
-    records.into_iter().map(chunk).collect()
+/// A committed chunk, and the offset of its record.
+type Placed = (i64, AudioChunk);
+
+/// The committed chunks of a topic, once `enough` are there.
+fn chunks(topic: &str, enough: impl Fn(&[Placed]) -> bool) -> Result<Vec<Placed>> {
+    let mut chunks = Vec::new();
+    kafka::read_committed(LocalStack::shared()?, topic, |records| {
+        for record in &records[chunks.len()..] {
+            let framed = record.value.as_ref().and_then(|value| frame::split(value, Format::Protobuf).ok());
+            let chunk = framed.and_then(|framed| AudioChunk::decode(framed.body).ok());
+            chunks.push((record.offset, chunk.expect("nothing else is on an audio topic")));
+        }
+        enough(&chunks)
+    })?;
+    Ok(chunks)
+}
+
+fn segment(chunk: &AudioChunk) -> Option<&Segment> {
+    match &chunk.body {
+        ChunkBody::Start { segment, .. } | ChunkBody::Data { segment, .. } => Some(segment),
+        ChunkBody::End(_) | ChunkBody::Abort(_) => None,
+    }
+}
+
+fn frames(chunks: &[Placed]) -> u64 {
+    chunks.iter().filter_map(|(_, chunk)| segment(chunk)).map(|segment| segment.n_samples).sum()
+}
+
+fn marks(chunks: &[Placed]) -> usize {
+    chunks.iter().filter(|(_, chunk)| segment(chunk).is_some_and(|segment| segment.discontinuity)).count()
+}
+
+fn has_ended(chunks: &[Placed]) -> bool {
+    chunks.iter().any(|(_, chunk)| matches!(chunk.body, ChunkBody::End(_)))
 }
 
 #[test]
@@ -42,21 +67,22 @@ fn a_stage_refuses_by_default_and_goes_on_behind_the_hole_where_it_was_told_to()
     decode.start()?;
     upscale.start()?;
     publish(&all[..30])?;
-    let before = chunks(&topics.audio_hires(), 4)?.len();
+    chunks(&topics.audio_hires(), |chunks| frames(chunks) > 5 * 48_000)?;
     upscale.terminate()?;
 
     // More comes for the stage that is away, and retention is faster than it.
     publish(&all[30..80])?;
-    let first = chunks(&topics.audio_pcm(), 1)?.len();
-    let waiting = chunks(&topics.audio_pcm(), first + 8)?;
-    let (last, _) = waiting.last().context("chunks wait")?;
-    kafka::delete_before(stack, &topics.audio_pcm(), kafka::partition("wave")?, last.offset)?;
+    // It has read 15 s at most.
+    let waiting = chunks(&topics.audio_pcm(), |chunks| frames(chunks) > 30 * 16_000)?;
+    let last = waiting.last().context("chunks wait")?.0;
+    let partition = kafka::partition("wave")?;
+    kafka::delete_before(stack, &topics.audio_pcm(), partition, last)?;
 
     upscale.start()?;
     let (code, said) = upscale.await_end(PATIENCE)?;
     ensure!(code == Some(66), "{code:?}: {said}");
-    let place = format!("{}, partition {}", topics.audio_pcm(), last.partition);
-    for word in [&place, &format!("..{}", last.offset), "flow.on_lost_restart = \"cold_restart\""] {
+    let place = format!("{}, partition {partition}", topics.audio_pcm());
+    for word in [&place, &format!("..{last}"), "flow.on_lost_restart = \"cold_restart\""] {
         ensure!(said.contains(word), "{word:?} is not in {said}");
     }
 
@@ -64,7 +90,7 @@ fn a_stage_refuses_by_default_and_goes_on_behind_the_hole_where_it_was_told_to()
     upscale.start()?;
     encode.start()?;
     publish(&all[80..100])?;
-    chunks(&topics.audio_hires(), before + 4)?;
+    chunks(&topics.audio_hires(), |chunks| marks(chunks) > 0)?;
     // A successor finds the hole again, or is past it: either way nothing is doubled.
     upscale.kill()?;
     upscale.start()?;
@@ -73,12 +99,8 @@ fn a_stage_refuses_by_default_and_goes_on_behind_the_hole_where_it_was_told_to()
     let stream = streams.get("wave").context("the stream")?;
     ensure!(stream.ended, "{:?}", stream.aborted);
     ensure!(stream.frames > 0 && stream.frames < 60 * 48_000, "{} frames", stream.frames);
-    let hires = chunks(&topics.audio_hires(), before + 5)?;
-    let marked = hires.iter().filter(|(_, chunk)| match &chunk.body {
-        ChunkBody::Start { segment, .. } | ChunkBody::Data { segment, .. } => segment.discontinuity,
-        ChunkBody::End(_) | ChunkBody::Abort(_) => false,
-    });
-    ensure!(marked.count() == 1, "one hole, one mark");
+    let hires = chunks(&topics.audio_hires(), has_ended)?;
+    ensure!(marks(&hires) == 1, "one hole, one mark");
     decode.terminate()?;
     upscale.terminate()?;
     encode.terminate()
@@ -86,36 +108,32 @@ fn a_stage_refuses_by_default_and_goes_on_behind_the_hole_where_it_was_told_to()
 
 #[test]
 fn a_codec_that_restarts_at_the_beginning_only_ends_in_abort_and_a_dead_letter() -> Result<()> {
-    let (stack, prefix) = (LocalStack::shared()?, "lost-opus");
+    let (stack, prefix) = (LocalStack::shared()?, "lost-vorbis");
     kafka::create_topics(stack, prefix)?;
     let topics = Topics::new(prefix)?;
     let publisher = Publisher::new(stack, prefix)?;
-    let clip = clips::every_format()?.into_iter().find(|clip| clip.name == "sine_opus.ogg");
+    let clip = clips::every_format()?.into_iter().find(|clip| clip.name == "pages_vorbis.ogg");
     let all = kafka::chunks(&clip.context("the fixture")?, 500)?;
-    let (head, rest) = all.split_at(all.len() - 3);
+    let (head, rest) = all.split_at(all.len() * 3 / 4);
     head.iter().try_for_each(|chunk| publisher.chunk(chunk))?;
     publisher.flush()?;
     let mut decode = worker(prefix, "decode")?;
     decode.start()?;
-    chunks(&topics.audio_pcm(), 1)?;
+    chunks(&topics.audio_pcm(), |chunks| !chunks.is_empty())?;
     decode.terminate()?;
-    let partition = kafka::partition("sine_opus.ogg")?;
-    let read = chunks(&topics.audio_in(), head.len())?;
-    kafka::delete_before(stack, &topics.audio_in(), partition, read[head.len() - 1].0.offset)?;
+    let partition = kafka::partition("pages_vorbis.ogg")?;
+    let read = chunks(&topics.audio_in(), |chunks| chunks.len() == head.len())?;
+    kafka::delete_before(stack, &topics.audio_in(), partition, read[head.len() - 1].0)?;
 
     decode.start()?;
     let (code, said) = decode.await_end(PATIENCE)?;
     ensure!(code == Some(66) && said.contains("must be read again from offset"), "{code:?}: {said}");
     decode.set("flow.on_lost_restart", "cold_restart");
     decode.start()?;
-    let is_abort = |record: &Committed| {
-        let framed = record.value.as_ref().and_then(|value| frame::split(value, Format::Protobuf).ok());
-        let chunk = framed.and_then(|framed| AudioChunk::decode(framed.body).ok());
-        matches!(chunk.map(|chunk| chunk.body), Some(ChunkBody::Abort(reason)) if reason.code == "lost_restart")
-    };
-    kafka::read_committed(stack, &topics.audio_pcm(), |records| records.iter().any(is_abort))?;
+    let is_abort = |(_, chunk): &Placed| matches!(&chunk.body, ChunkBody::Abort(reason) if reason.code == "lost_restart");
+    chunks(&topics.audio_pcm(), |chunks| chunks.iter().any(is_abort))?;
     let letters = kafka::read_committed(stack, &topics.dlq(), |records| !records.is_empty())?;
-    ensure!(letters.len() == 1 && letters[0].key == b"sine_opus.ogg");
+    ensure!(letters.len() == 1 && letters[0].key == b"pages_vorbis.ogg");
     let has_code = letters[0].headers.iter().any(|(_, value)| value == "lost_restart");
     ensure!(has_code, "{:?}", letters[0].headers);
     // What still comes of it is skipped, and the stage is well.

@@ -77,11 +77,6 @@ impl Stage for DecodeStage {
         Ok(Self { config: config.clone(), state: State::Fresh })
     }
 
-    /// FLAC and MP3 mark where each packet begins; in PCM, nothing tells a frame from a part of one.
-    fn survives_loss(checkpoint: &[u8]) -> bool {
-        Checkpoint::decode(checkpoint).is_ok_and(|at| matches!(at.resume.kind, Kind::Flac | Kind::Mp3))
-    }
-
     fn restore(&mut self, checkpoint: &[u8]) -> Result<(), StageError> {
         if checkpoint.is_empty() {
             return Ok(());
