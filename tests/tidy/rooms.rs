@@ -6,6 +6,7 @@ use crate::tree::{File, files, none};
 /// The crate, and the folders or files of `pipeline/src/` in which it may be named.
 const ROOMS: &[(&str, &[&str])] = &[
     ("rdkafka", &["kafka/", "kafka.rs"]),
+    ("ebur128", &["runtime/meter.rs"]),
     ("reqwest", &["schema_registry/"]),
     ("schema_registry_converter", &["schema_registry/", "schema_registry.rs"]),
     ("prometheus", &["telemetry/"]),

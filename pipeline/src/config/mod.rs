@@ -28,8 +28,8 @@ pub use origin::Origin;
 pub use settings::{Setting, Settings, shown};
 pub use sources::{Assignment, FILE_NAME, Request, Surroundings};
 pub use types::{
-    AdminConfig, CommitConfig, Config, FlowConfig, KafkaConfig, LogConfig, LogFormat, OnLostRestart,
-    OnNewTopology, RegistryConfig, SaslMechanism, SecurityProtocol, TopicsConfig,
+    AdminConfig, CommitConfig, Config, EventsConfig, FlowConfig, KafkaConfig, LogConfig, LogFormat,
+    OnLostRestart, OnNewTopology, RegistryConfig, SaslMechanism, SecurityProtocol, TopicsConfig,
 };
 
 /// A configuration, and how it came about.

@@ -1,8 +1,8 @@
 //! What the sources may say, before it is checked: the shape of `default.toml`.
 
 use super::types::{
-    AdminConfig, CommitConfig, FlowConfig, LogConfig, RegistryConfig, SaslMechanism, SecurityProtocol,
-    TopicsConfig,
+    AdminConfig, CommitConfig, EventsConfig, FlowConfig, LogConfig, RegistryConfig, SaslMechanism,
+    SecurityProtocol, TopicsConfig,
 };
 use crate::topology::Topology;
 use serde::Deserialize;
@@ -25,6 +25,7 @@ pub(super) struct Raw {
     pub(super) topics: TopicsConfig,
     pub(super) commit: CommitConfig,
     pub(super) flow: FlowConfig,
+    pub(super) events: EventsConfig,
     pub(super) admin: AdminConfig,
     pub(super) log: LogConfig,
     pub(super) engine: EngineConfig,

@@ -31,6 +31,8 @@ pub struct Config {
     pub commit: CommitConfig,
     /// Back-pressure, patience and faults.
     pub flow: FlowConfig,
+    /// What is told of the work.
+    pub events: EventsConfig,
     /// The port of operators.
     pub admin: AdminConfig,
     /// The log.
@@ -223,6 +225,16 @@ pub enum OnNewTopology {
     Fail,
     /// Process again what the topic still holds.
     Reprocess,
+}
+
+/// What is told of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsConfig {
+    /// Whether events and reports are written.
+    pub enabled: bool,
+    /// Whether reports say how the sound is.
+    pub loudness: bool,
 }
 
 /// The port of operators.

@@ -96,6 +96,7 @@ fn into_config(raw: Raw, stage_configs: StageConfigs) -> Config {
         topics: raw.topics,
         commit: raw.commit,
         flow: raw.flow,
+        events: raw.events,
         admin: raw.admin,
         log: raw.log,
         engine: raw.engine,

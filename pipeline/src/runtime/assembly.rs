@@ -1,7 +1,8 @@
 //! A process, assembled in data-flow order: port, model, registry, then one worker a segment.
 
-use super::blueprint::Blueprint;
+use super::blueprint::{Blueprint, Decorate};
 use super::compute::{self, ComputeSetup};
+use super::events;
 use super::model::{self, ModelSetupError};
 use super::partition::PartitionLimits;
 use super::records::RecordWriter;
@@ -269,13 +270,22 @@ impl Parts<'_> {
             self.ids.of(Contract::StreamState, &segment.state_topic)?,
             Arc::clone(&self.clock),
         );
+        let events = events::writer(self.config, segment, &self.ids, &self.assets, &topics)?;
+        let meters =
+            events.as_ref().is_some_and(|events| events.ends_pipeline) && self.config.events.loudness;
+        let writer = match events {
+            Some(events) => writer.with_events(events),
+            None => writer,
+        };
+        let timed: Arc<dyn Decorate> =
+            Arc::new(TimedStages::new(self.metrics.clone(), Arc::clone(&self.clock)));
         let flow = &self.config.flow;
         Ok(ComputeSetup {
             blueprint: Blueprint {
                 stages: segment.stages.clone(),
                 configs: Arc::new(self.config.stage_configs.clone()),
                 assets: self.assets.clone(),
-                decorate: Some(Arc::new(TimedStages::new(self.metrics.clone(), Arc::clone(&self.clock)))),
+                decorate: Some(if meters { events::metered(segment, timed) } else { timed }),
             },
             writer,
             limits: PartitionLimits {

@@ -31,7 +31,12 @@ pub enum Command {
         streams: Vec<(StreamId, StreamState)>,
     },
     /// Records to process.
-    Records(Vec<InRecord>),
+    Records {
+        /// The records.
+        records: Vec<InRecord>,
+        /// When they were polled.
+        polled_at: Duration,
+    },
     /// The log of this partition holds no more than what was handed over.
     AtEnd(i32),
     /// Cut the epoch.
@@ -196,7 +201,7 @@ impl<S: Schemas, O: Observer> Compute<S, O> {
                 opened.give_up_lost()?;
                 self.partitions.insert(partition, opened);
             }
-            Command::Records(records) => self.enqueue(records),
+            Command::Records { records, polled_at } => self.enqueue(records, polled_at),
             Command::AtEnd(partition) => {
                 let now = self.clock.now();
                 if let Some(partition) = self.partitions.get_mut(&partition) {
@@ -212,12 +217,12 @@ impl<S: Schemas, O: Observer> Compute<S, O> {
         Ok(true)
     }
 
-    fn enqueue(&mut self, records: Vec<InRecord>) {
+    fn enqueue(&mut self, records: Vec<InRecord>, polled_at: Duration) {
         for record in records {
             self.queued_bytes += record.size_bytes();
             // A record of a partition that was closed meanwhile is another owner's: it is read again there.
             if let Some(partition) = self.partitions.get_mut(&record.partition) {
-                partition.receive(record);
+                partition.receive(record, polled_at);
             }
         }
     }

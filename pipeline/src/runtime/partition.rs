@@ -2,7 +2,7 @@
 //!
 //! Synchronous and free of I/O: records and `now` go in, the parts of a transaction come out. The same code runs on
 //! Kafka's compute threads, in the simulation and in tests. [`epoch`] holds what it contributes to a transaction,
-//! [`model`] how windows of many streams share a batch.
+//! [`model`] how windows of many streams share a batch, [`loss`] what happens where retention was faster.
 
 use super::blueprint::Blueprint;
 use super::ingest::{self, Ingested};
@@ -20,9 +20,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use treble_core::Fact;
+use treble_schemas::event::Status;
 use treble_schemas::{AbortReason, AudioChunk, StreamId, StreamState, dead_letter};
 
 mod epoch;
+mod loss;
 mod model;
 #[cfg(test)]
 mod tests;
@@ -101,7 +103,8 @@ pub struct Partition {
     writer: Rc<RecordWriter>,
     limits: PartitionLimits,
     streams: HashMap<StreamId, Stream>,
-    inbox: VecDeque<InRecord>,
+    /// Records to look at, each with when it was polled.
+    inbox: VecDeque<(InRecord, Duration)>,
     inbox_bytes: u64,
     caught_up: CaughtUp,
     ready: VecDeque<StreamId>,
@@ -162,37 +165,10 @@ impl Partition {
         }
     }
 
-    /// Gives up the streams that cannot go on, because retention deleted what they must be fed again. Those of which
-    /// that is not certain yet wait for their next record.
-    pub fn give_up_lost(&mut self) -> Result<(), PartitionHalt> {
-        let Some(first) = self.blueprint.stages.first() else { return Ok(()) };
-        let lost = self.streams.iter().filter(|(_, stream)| stream.is_lost(first));
-        let mut lost: Vec<StreamId> = lost.map(|(id, _)| id.clone()).collect();
-        lost.sort();
-        for id in lost {
-            let record = self.streams.get(&id).map(|stream| Arc::new(self.deleted_record(stream)));
-            self.give_up(&id, &StreamFault::LostRestart, record)?;
-        }
-        Ok(())
-    }
-
-    /// What is known of the record that a lost stream must be fed next: where it was.
-    fn deleted_record(&self, stream: &Stream) -> InRecord {
-        InRecord {
-            topic: self.writer.input_topic().into(),
-            partition: self.id,
-            offset: stream.resume_offset(),
-            timestamp_ms: -1,
-            key: Some(stream.id().as_str().to_owned().into()),
-            value: None,
-            headers: Vec::new(),
-        }
-    }
-
     /// Takes a record; [`work`](Self::work) looks at it.
-    pub fn receive(&mut self, record: InRecord) {
+    pub fn receive(&mut self, record: InRecord, polled_at: Duration) {
         self.inbox_bytes += record.size_bytes();
-        self.inbox.push_back(record);
+        self.inbox.push_back((record, polled_at));
         self.caught_up.receive();
     }
 
@@ -246,16 +222,16 @@ impl Partition {
         while self.has_work() && self.waiting_windows < self.limits.max_windows {
             if let Some(id) = self.ready.pop_front() {
                 self.step(&id, now)?;
-            } else if let Some(record) = self.inbox.pop_front() {
+            } else if let Some((record, polled_at)) = self.inbox.pop_front() {
                 let clips = self.blueprint.stages.first().is_some_and(|stage| stage.name == "decode");
                 match ingest::ingest(&record, schemas, clips) {
                     Ok(ingested) => {
                         self.inbox_bytes -= record.size_bytes();
                         self.caught_up.take(now);
-                        self.admit(record, ingested, now)?;
+                        self.admit((record, polled_at), ingested, now)?;
                     }
                     Err(outage) => {
-                        self.inbox.push_front(record);
+                        self.inbox.push_front((record, polled_at));
                         return Ok(Err(outage));
                     }
                 }
@@ -264,7 +240,12 @@ impl Partition {
         Ok(Ok(()))
     }
 
-    fn admit(&mut self, record: InRecord, ingested: Ingested, now: Duration) -> Result<(), PartitionHalt> {
+    fn admit(
+        &mut self,
+        (record, polled_at): (InRecord, Duration),
+        ingested: Ingested,
+        now: Duration,
+    ) -> Result<(), PartitionHalt> {
         let offset = record.offset;
         let replay = self.watermark.is_replay(offset);
         if !replay {
@@ -279,7 +260,7 @@ impl Partition {
             }
             Ingested::Chunks(chunks) => {
                 for chunk in chunks {
-                    self.admit_chunk(chunk, &record, replay, now)?;
+                    self.admit_chunk(chunk, (&record, polled_at), replay, now)?;
                 }
             }
         }
@@ -291,7 +272,7 @@ impl Partition {
     fn admit_chunk(
         &mut self,
         chunk: AudioChunk,
-        record: &Arc<InRecord>,
+        (record, polled_at): (&Arc<InRecord>, Duration),
         replay: bool,
         now: Duration,
     ) -> Result<(), PartitionHalt> {
@@ -316,8 +297,12 @@ impl Partition {
                 self.streams.entry(id.clone()).or_insert(fresh)
             }
         };
-        let inbound =
-            Inbound { body: chunk.body, capture_time_us: chunk.capture_time_us, record: Arc::clone(record) };
+        let inbound = Inbound {
+            body: chunk.body,
+            capture_time_us: chunk.capture_time_us,
+            record: Arc::clone(record),
+            polled_at,
+        };
         match stream.accept(chunk.seq, inbound, now) {
             Arrival::Ready => {
                 self.ready.push_back(id.clone());
@@ -376,7 +361,8 @@ impl Partition {
             let mut out = StreamOutput::default();
             stream.abort(reason, &mut out);
             self.notices.push(Notice::StreamAborted { code: "superseded" });
-            self.write(&stream, out);
+            self.write(&mut stream, out);
+            self.tell(&mut stream, Status::Aborted);
         }
         self.gone.insert(id.clone());
     }
@@ -395,9 +381,12 @@ impl Partition {
         let record = Arc::clone(&inbound.record);
         let mut out = StreamOutput::default();
         let waiting = stream.ready_windows();
+        let began = self.writer.clock().now();
+        stream.note_wait(began.saturating_sub(inbound.polled_at));
         let outcome = stream.feed(seq, inbound, &self.blueprint, &mut out);
+        stream.note_processing(self.writer.clock().now().saturating_sub(began));
         self.waiting_windows += stream.ready_windows().saturating_sub(waiting);
-        self.write(&stream, out);
+        self.write(&mut stream, out);
         if stream.is_ready() {
             self.ready.push_back(id.clone());
         }
@@ -406,7 +395,7 @@ impl Partition {
 
     fn conclude(
         &mut self,
-        stream: Stream,
+        mut stream: Stream,
         outcome: Result<Progress, StreamFault>,
         record: Option<Arc<InRecord>>,
     ) -> Result<(), PartitionHalt> {
@@ -417,12 +406,14 @@ impl Partition {
             }
             Ok(Progress::Ended) => {
                 self.notices.push(Notice::StreamEnded);
+                self.tell(&mut stream, Status::Finished);
                 self.recent.remember(id.clone(), stream.started_at_us());
                 self.gone.insert(id);
             }
             Ok(Progress::Aborted) => {
                 if stream.aborted().is_none() {
                     self.notices.push(Notice::StreamAborted { code: "aborted_upstream" });
+                    self.tell(&mut stream, Status::Aborted);
                 }
                 self.recent.remember(id.clone(), 0);
                 self.gone.insert(id);
@@ -458,7 +449,8 @@ impl Partition {
         let mut out = StreamOutput::default();
         stream.abort(reason, &mut out);
         self.notices.push(Notice::StreamAborted { code: fault.code() });
-        self.write(&stream, out);
+        self.write(&mut stream, out);
+        self.tell(&mut stream, Status::Aborted);
         if let Some(record) = record {
             let stage = fault.stage().unwrap_or(self.writer.stage_name());
             self.dead_letter(&record, stage, fault.code(), &fault.to_string(), Some(stream.first_offset()));

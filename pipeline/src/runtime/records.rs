@@ -1,13 +1,15 @@
 //! Chunks, states and dead letters as records: which topic, which key, which frame, which headers.
 
+use super::account::{self, Account, Reporter};
 use crate::kafka::headers;
 use crate::ports::{Clock, Header, InRecord, OutRecord};
 use crate::topology::Segment;
 use bytes::Bytes;
 use std::sync::Arc;
 use treble_schemas::dead_letter::{self, DeadLetter};
+use treble_schemas::event::Event;
 use treble_schemas::frame::{self, Format};
-use treble_schemas::{AudioChunk, StreamId, StreamState};
+use treble_schemas::{AudioChunk, ChunkBody, Contract, StreamId, StreamState};
 
 /// Writes what one segment emits.
 #[derive(Debug, Clone)]
@@ -17,6 +19,22 @@ pub struct RecordWriter {
     chunk_schema: u32,
     state_schema: u32,
     clock: Arc<dyn Clock>,
+    events: Option<EventWriter>,
+}
+
+/// How events are written.
+#[derive(Debug, Clone)]
+pub struct EventWriter {
+    /// The topic.
+    pub topic: String,
+    /// The id of StageEvent there.
+    pub stage_event_schema: u32,
+    /// The id of StreamReport there.
+    pub stream_report_schema: u32,
+    /// Who reports.
+    pub reporter: Reporter,
+    /// Whether the segment ends the pipeline, and so accounts for whole streams.
+    pub ends_pipeline: bool,
 }
 
 impl RecordWriter {
@@ -29,7 +47,58 @@ impl RecordWriter {
         state_schema: u32,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { segment, dlq_topic, chunk_schema, state_schema, clock }
+        Self { segment, dlq_topic, chunk_schema, state_schema, clock, events: None }
+    }
+
+    /// The same, which writes events too.
+    #[must_use]
+    pub fn with_events(self, events: EventWriter) -> Self {
+        Self { events: Some(events), ..self }
+    }
+
+    /// How events are written, if they are.
+    #[must_use]
+    pub fn events(&self) -> Option<&EventWriter> {
+        self.events.as_ref()
+    }
+
+    /// The clock by which records are stamped.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// An event about stream `id`, in its partition of the events topic.
+    #[must_use]
+    pub fn event<E: Event>(
+        &self,
+        partition: i32,
+        id: &StreamId,
+        traceparent: &str,
+        event: &E,
+    ) -> Option<OutRecord> {
+        let events = self.events.as_ref()?;
+        let schema = match E::CONTRACT {
+            Contract::StreamReport => events.stream_report_schema,
+            Contract::StageEvent | Contract::AudioChunk | Contract::StreamState => events.stage_event_schema,
+        };
+        let mut value = Vec::new();
+        frame::write_header(&mut value, schema, Format::Avro);
+        match event.encode() {
+            Ok(body) => value.extend(body),
+            Err(error) => {
+                tracing::error!(%error, "an event that cannot be written; this is a defect, please report it");
+                return None;
+            }
+        }
+        let trace = (!traceparent.is_empty()).then(|| Header::text(headers::TRACEPARENT, traceparent));
+        Some(OutRecord {
+            topic: events.topic.clone(),
+            partition: Some(partition),
+            key: key(id),
+            value: Some(value.into()),
+            headers: trace.into_iter().collect(),
+        })
     }
 
     /// The name of the segment's first stage, which stands for the segment where no stage is at fault.
@@ -46,16 +115,26 @@ impl RecordWriter {
 
     /// A chunk for the output topic.
     #[must_use]
-    pub fn output(&self, partition: i32, chunk: &AudioChunk, traceparent: &str) -> OutRecord {
+    pub fn output(
+        &self,
+        partition: i32,
+        chunk: &AudioChunk,
+        traceparent: &str,
+        account: &Account,
+    ) -> OutRecord {
         let mut value = framed(self.chunk_schema);
         chunk.encode(&mut value);
         let trace = (!traceparent.is_empty()).then(|| Header::text(headers::TRACEPARENT, traceparent));
+        let is_last = matches!(chunk.body, ChunkBody::End(_) | ChunkBody::Abort(_));
+        let hands_on = is_last && self.events.as_ref().is_some_and(|events| !events.ends_pipeline);
+        let account = hands_on
+            .then(|| Header { name: account::HEADER.to_owned(), value: Some(account.write().into()) });
         OutRecord {
             topic: self.segment.output_topic.clone(),
             partition: Some(partition),
             key: key(&chunk.stream_id),
             value: Some(value.into()),
-            headers: trace.into_iter().collect(),
+            headers: trace.into_iter().chain(account).collect(),
         }
     }
 

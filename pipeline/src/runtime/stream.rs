@@ -1,5 +1,6 @@
 //! One stream on one partition: its order, its chain of stages, and ([`durable`]) what outlives the process.
 
+use super::account::{Account, Tally};
 use super::blueprint::Blueprint;
 use super::chain::{Chain, ChainOutput, ChainRestart};
 use crate::convert;
@@ -9,11 +10,12 @@ use crate::ports::InRecord;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use treble_core::{AnyPayload, Fact};
+use treble_core::{AnyPayload, Fact, Measures};
 use treble_schemas::{AbortReason, AudioChunk, AudioFormat, ChunkBody, Source, StreamId, Totals};
 
 mod durable;
 mod loss;
+mod report;
 
 /// A chunk on its way into the chain, with the record it came in.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct Inbound {
     pub capture_time_us: i64,
     /// The record, kept for a dead letter; shared by the pieces of a raw clip.
     pub record: Arc<InRecord>,
+    /// When the record was polled.
+    pub polled_at: Duration,
 }
 
 /// What became of a stream after a step.
@@ -74,6 +78,17 @@ pub struct Stream {
     traceparent: String,
     aborted: Option<AbortReason>,
     last_activity: Duration,
+    tally: Tally,
+    account: Account,
+    measures: Option<Measures>,
+    /// How long what is fed now has waited.
+    waited: Duration,
+    /// Why the producer gave the stream up, if it did.
+    upstream: Option<AbortReason>,
+    /// The offset of the last record that was fed.
+    last_offset: i64,
+    /// Whether what is fed now is fed for the first time.
+    fresh: bool,
 }
 
 impl Stream {
@@ -103,6 +118,13 @@ impl Stream {
             traceparent,
             aborted: None,
             last_activity: now,
+            tally: Tally::default(),
+            account: Account::default(),
+            measures: None,
+            waited: Duration::ZERO,
+            upstream: None,
+            last_offset: first_offset,
+            fresh: true,
         }
     }
 
@@ -196,6 +218,7 @@ impl Stream {
                 ChunkBody::Start { .. } | ChunkBody::Data { .. } => Progress::Open,
             });
         }
+        self.count_input(seq, &inbound);
         self.stand_in(blueprint, out)?;
         self.last_capture_us = inbound.capture_time_us;
         self.source = Some(source_of(&inbound, seq));
@@ -212,6 +235,7 @@ impl Stream {
             }
             ChunkBody::End(totals) => return self.feed_end(totals, blueprint, out),
             ChunkBody::Abort(reason) => {
+                self.upstream = Some(reason.clone());
                 self.emit_abort(reason, out);
                 return Ok(Progress::Aborted);
             }
@@ -288,6 +312,7 @@ impl Stream {
         if !self.chain.as_ref().is_some_and(Chain::is_finished) {
             return Progress::Open;
         }
+        self.tally.emit(0, 0, 0);
         let end = self.chunk(self.next_out_seq, ChunkBody::End(self.totals));
         self.next_out_seq += 1;
         out.chunks.push(end);
@@ -302,6 +327,7 @@ impl Stream {
 
     fn emit_abort(&mut self, reason: AbortReason, out: &mut StreamOutput) {
         self.chain = None;
+        self.tally.emit(0, 0, 0);
         let abort = self.chunk(self.next_out_seq, ChunkBody::Abort(reason));
         self.next_out_seq += 1;
         out.chunks.push(abort);
@@ -346,7 +372,8 @@ impl Stream {
     }
 
     fn collect(&mut self, output: ChainOutput, out: &mut StreamOutput) {
-        if !self.replays() {
+        if self.fresh {
+            output.facts.iter().for_each(|(_, fact)| self.tally.fact(fact, &mut self.account));
             out.facts.extend(output.facts);
         }
         let emitted = self.chain.as_ref().map_or(0, Chain::emitted);
@@ -355,6 +382,7 @@ impl Stream {
             let format = convert::format_of(&payload);
             let changed = self.out_format.as_ref() != Some(&format);
             if changed {
+                self.account.output = Some((format.codec.clone(), format.sample_rate_hz, format.channels));
                 self.out_format = Some(format.clone());
             }
             if seq >= self.next_out_seq {
@@ -373,6 +401,8 @@ impl Stream {
     ) {
         let mut segment = convert::to_segment(payload);
         segment.discontinuity |= std::mem::take(&mut self.broken);
+        self.tally.emit(segment.n_samples, format.sample_rate_hz, segment.data.len() as u64);
+        self.account.gaps += u64::from(segment.discontinuity);
         self.totals.samples += segment.n_samples;
         self.totals.bytes += segment.data.len() as u64;
         self.totals.crc32c = self.totals.crc32c.map(|crc| convert::crc32c_append(crc, &segment.data));

@@ -196,7 +196,7 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
 
     fn dispatch(&mut self, batch: BTreeMap<usize, Vec<InRecord>>) -> Result<(), WorkerError> {
         for (thread, records) in batch {
-            self.tell(thread, Command::Records(records))?;
+            self.tell(thread, Command::Records { records, polled_at: self.clock.now() })?;
         }
         Ok(())
     }

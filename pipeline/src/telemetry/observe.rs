@@ -81,6 +81,7 @@ impl SegmentTelemetry {
                 ("bandwidth_detected", 1)
             }
             Fact::AlreadyFullBand => ("already_full_band", 1),
+            Fact::Measured(_) => ("measured", 1),
         };
         self.metrics.facts.with_label_values(&[stage, name]).inc_by(count);
     }

@@ -129,6 +129,7 @@ fn state() -> StreamState {
         aborted: Some(AbortReason { code: "gap".into(), ..AbortReason::default() }),
         traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into(),
         first_offset: 999_999_999_999,
+        account: Bytes::new(),
     }
 }
 

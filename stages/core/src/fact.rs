@@ -39,4 +39,17 @@ pub enum Fact {
     },
     /// The source needs no restoration: it was only resampled.
     AlreadyFullBand,
+    /// The sound of the whole stream was measured.
+    Measured(Measures),
+}
+
+/// How a whole stream sounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measures {
+    /// Integrated loudness in LUFS (EBU R 128); `None` for silence.
+    pub loudness_lufs: Option<f64>,
+    /// True peak in dBTP (ITU-R BS.1770-4); `None` for silence.
+    pub true_peak_dbtp: Option<f64>,
+    /// Seconds in which no channel reaches -60 dBFS.
+    pub silence_seconds: f64,
 }

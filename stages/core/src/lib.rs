@@ -26,7 +26,7 @@ pub mod units;
 
 pub use encoded::{Codec, EncodedChunk, EncodedFormat};
 pub use error::{ConfigError, LimitKind, StageError};
-pub use fact::Fact;
+pub use fact::{Fact, Measures};
 pub use inference::{Inference, ModelInfo, Window};
 pub use payload::{AnyPayload, Payload, PayloadKind};
 pub use pcm::{PcmBlock, PcmSpec, SampleDepth};

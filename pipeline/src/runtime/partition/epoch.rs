@@ -4,7 +4,9 @@ use super::{Notice, Partition};
 use crate::error::PartitionHalt;
 use crate::ports::{InRecord, OutRecord};
 use crate::runtime::stream::{Stream, StreamOutput};
+use std::rc::Rc;
 use treble_schemas::ChunkBody;
+use treble_schemas::event::Status;
 
 /// What one partition contributes to a transaction.
 #[derive(Debug, Default)]
@@ -18,16 +20,33 @@ pub struct EpochPart {
 }
 
 impl Partition {
-    pub(super) fn write(&mut self, stream: &Stream, out: StreamOutput) {
+    pub(super) fn write(&mut self, stream: &mut Stream, out: StreamOutput) {
+        if let Some(events) = self.writer.events() {
+            stream.note_mode(&events.reporter);
+        }
         self.notices.extend(out.facts.into_iter().map(|(stage, fact)| Notice::Fact(stage, fact)));
         for chunk in &out.chunks {
             if let ChunkBody::Start { segment, .. } | ChunkBody::Data { segment, .. } = &chunk.body {
                 let (frames, bytes) = (segment.n_samples, segment.data.len() as u64);
                 self.notices.push(Notice::Emitted { frames, bytes });
             }
-            let record = self.writer.output(self.id, chunk, stream.traceparent());
+            let record = self.writer.output(self.id, chunk, stream.traceparent(), stream.account());
             self.push_record(record);
         }
+    }
+
+    /// Tells what this epoch did to a stream, and, where the stream is over and the pipeline ends here, of the whole.
+    pub(super) fn tell(&mut self, stream: &mut Stream, status: Status) {
+        let writer = Rc::clone(&self.writer);
+        let Some(events) = writer.events() else { return stream.forget_tally() };
+        let at = (self.id, writer.clock().unix_us());
+        let id = stream.id().clone();
+        let event = stream.stage_event(&events.reporter, at, status);
+        let event = event.and_then(|event| writer.event(self.id, &id, stream.traceparent(), &event));
+        let is_over = status != Status::Running && events.ends_pipeline;
+        let report = is_over.then(|| stream.report(at, status));
+        let report = report.and_then(|report| writer.event(self.id, &id, stream.traceparent(), &report));
+        event.into_iter().chain(report).for_each(|record| self.push_record(record));
     }
 
     pub(super) fn dead_letter(
@@ -58,11 +77,16 @@ impl Partition {
     pub fn freeze(&mut self) -> Result<EpochPart, PartitionHalt> {
         self.settle()?;
         for id in std::mem::take(&mut self.touched) {
-            if let Some(stream) = self.streams.get_mut(&id) {
-                let state = stream.state(self.read_to, &self.blueprint.stages);
+            if let Some(mut stream) = self.streams.remove(&id) {
+                self.tell(&mut stream, Status::Running);
+                let mut state = stream.state(self.read_to, &self.blueprint.stages);
+                if self.writer.events().is_none() {
+                    state.account.clear();
+                }
                 let record = self.writer.state(self.id, &id, &state);
                 self.records.push(record);
                 self.gone.remove(&id);
+                self.streams.insert(id, stream);
             }
         }
         for id in std::mem::take(&mut self.gone) {

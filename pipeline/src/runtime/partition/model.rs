@@ -3,6 +3,7 @@
 use super::Partition;
 use crate::error::PartitionHalt;
 use crate::runtime::stream::StreamOutput;
+use std::time::Duration;
 use treble_core::{StageError, Window};
 use treble_schemas::StreamId;
 
@@ -15,8 +16,11 @@ impl Partition {
                 self.waiting_windows = 0;
                 return Ok(());
             }
+            let (count, began) = (windows.len(), self.writer.clock().now());
             let results = self.infer(windows)?;
-            self.distribute(owners, results)?;
+            let each =
+                self.writer.clock().now().saturating_sub(began) / u32::try_from(count).unwrap_or(u32::MAX);
+            self.distribute(owners, results, each)?;
         }
     }
 
@@ -45,14 +49,17 @@ impl Partition {
         &mut self,
         owners: Vec<(StreamId, usize, usize)>,
         results: Vec<Window>,
+        each: Duration,
     ) -> Result<(), PartitionHalt> {
+        let batch = results.len() as u64;
         let mut results = results.into_iter();
         for (id, operator, count) in owners {
             let own: Vec<Window> = results.by_ref().take(count).collect();
             let Some(mut stream) = self.streams.remove(&id) else { continue };
             let mut out = StreamOutput::default();
+            stream.note_inference(batch, each * u32::try_from(count).unwrap_or(u32::MAX));
             let outcome = stream.supply(operator, own, &mut out);
-            self.write(&stream, out);
+            self.write(&mut stream, out);
             self.conclude(stream, outcome, None)?;
         }
         Ok(())

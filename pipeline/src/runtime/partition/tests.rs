@@ -74,7 +74,7 @@ impl Bench {
     fn feed_with(&mut self, key: &str, value: Option<Bytes>, header: Header) -> i64 {
         let offset = self.next_offset;
         self.next_offset += 1;
-        self.partition.receive(InRecord {
+        let record = InRecord {
             topic: "in".into(),
             partition: 0,
             offset,
@@ -82,7 +82,8 @@ impl Bench {
             key: Some(Bytes::copy_from_slice(key.as_bytes())),
             value,
             headers: vec![header],
-        });
+        };
+        self.partition.receive(record, Duration::ZERO);
         offset
     }
 

@@ -3,6 +3,7 @@
 
 use super::Stream;
 use crate::flow::reorder::Reorder;
+use crate::runtime::account::Account;
 use crate::runtime::chain::ChainRestart;
 use crate::stages::StageEntry;
 use std::time::Duration;
@@ -34,6 +35,7 @@ impl Stream {
             Totals { samples: state.out_samples, bytes: state.out_bytes, crc32c: Some(state.out_crc32c) };
         stream.formats.extend(state.in_format.map(|format| (0, format)));
         stream.aborted = state.aborted;
+        stream.account = Account::read(&state.account);
         stream
     }
 
@@ -69,6 +71,7 @@ impl Stream {
             aborted: self.aborted.clone(),
             traceparent: self.traceparent.clone(),
             first_offset: self.first_offset,
+            account: self.account.write().into(),
         }
     }
 
