@@ -5,12 +5,16 @@
 
 use crate::resume::{Kind, Resume};
 use bytes::Bytes;
+use treble_core::grid::chunk_frames;
 use treble_core::{ChannelCount, EncodedFormat, Pace, PcmSpec, SampleDepth, SampleRate, StageError};
 
 const VERSION: u8 = 1;
 
 /// Bytes of a stream's head that a checkpoint holds at most: those of WAV up to the data, and the headers of Vorbis.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
+
+/// Bytes, frames and chunks of a stream that are believed: 280 TB, and eleven years at the highest rate.
+const NUMBER_MAX: u64 = 1 << 48;
 
 /// All that a successor needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +87,27 @@ impl Checkpoint {
             ),
         })
     }
+
+    /// Whether the numbers are such that no sum or product of them overflows, and fit each other.
+    fn is_sound(&self) -> bool {
+        let Self { resume, skip, bytes_before, input, seen, .. } = self;
+        let optional = [resume.total, resume.origin].map(|number| number.unwrap_or(0));
+        let numbers = [
+            *skip,
+            *bytes_before,
+            *input,
+            *seen,
+            resume.offset,
+            resume.grid,
+            resume.packet_bytes,
+            resume.first_packet_bytes,
+        ];
+        numbers.iter().chain(&optional).all(|number| *number <= NUMBER_MAX)
+            && resume.frame <= resume.grid
+            && resume.grid.is_multiple_of(chunk_frames(resume.spec) as u64)
+            && resume.offset == bytes_before + skip
+            && resume.head.len() as u64 <= resume.offset
+    }
 }
 
 fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
@@ -138,9 +163,8 @@ impl<'a> Fields<'a> {
             first_packet_bytes: self.u64()?,
             head: Bytes::copy_from_slice(self.bytes()?),
         };
-        let head_lies_before = resume.head.len() as u64 <= resume.offset;
-        let sound = self.0.is_empty() && resume.frame <= resume.grid && head_lies_before;
-        sound.then_some(Checkpoint { format, resume, skip, bytes_before, input, seen })
+        let checkpoint = Checkpoint { format, resume, skip, bytes_before, input, seen };
+        (self.0.is_empty() && checkpoint.is_sound()).then_some(checkpoint)
     }
 
     fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
@@ -200,6 +224,26 @@ mod tests {
     #[test]
     fn what_is_encoded_is_decoded() {
         assert_eq!(Checkpoint::decode(&example().encode()), Ok(example()));
+    }
+
+    /// Bytes that a fuzzer changed; the sums of such numbers overflowed.
+    #[test]
+    fn numbers_of_no_stream_are_refused() {
+        let refused = |change: fn(&mut Checkpoint)| {
+            let mut checkpoint = example();
+            change(&mut checkpoint);
+            assert!(Checkpoint::decode(&checkpoint.encode()).is_err());
+        };
+        refused(|checkpoint| {
+            checkpoint.resume.offset = u64::MAX - 100;
+            checkpoint.bytes_before = checkpoint.resume.offset - checkpoint.skip;
+        });
+        refused(|checkpoint| checkpoint.resume.offset += 1);
+        refused(|checkpoint| checkpoint.resume.grid += 1);
+        refused(|checkpoint| checkpoint.resume.packet_bytes = u64::MAX);
+        refused(|checkpoint| checkpoint.resume.origin = Some(NUMBER_MAX + 1));
+        refused(|checkpoint| checkpoint.seen = NUMBER_MAX + 1);
+        refused(|checkpoint| checkpoint.resume.head = Bytes::from(vec![0; 1_001]));
     }
 
     #[test]
