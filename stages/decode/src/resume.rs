@@ -5,11 +5,12 @@
 //! | headerless PCM | from the frame on | samples depend on nothing before them |
 //! | WAV of PCM | the head, with the length that is left; from the frame on | the same |
 //! | FLAC | `fLaC` and STREAMINFO; from the frame (packet) on | each frame is decoded by itself and numbered |
-//! | MP3 | some packets before | they hold all main data and fill the filters, see `anchors` |
+//! | MP3, and Layers I and II | some packets before | they hold all main data and fill the filters, see `anchors` |
 //! | AAC in ADTS | two packets before one with which the decoder was renewed | the successor's is the same, see `renew` |
 //! | Vorbis in Ogg | its headers; from the page on whose first packet the grid frame follows | packets overlap by one |
 //!
-//! All else starts again at the stream's beginning: no reader opens it in the middle (MP4, AIFF, CAF, Matroska), or its
+//! All else starts again at the stream's beginning: no reader opens it in the middle (MP4, AIFF, CAF, Matroska), nobody has
+//! built it (FLAC in Ogg, ADPCM), or its
 //! decoder would not say the same again. That is Opus: the prediction of CELT's energies and SILK's filters go back
 //! without bound, so that after any number of packets a fresh decoder is near and not the same (RFC 7845, section 4.2,
 //! asks players to be content with that). To renew it as AAC's would be heard by every stream, not by one that went on.
@@ -40,7 +41,7 @@ pub(crate) enum Kind {
     Wave,
     /// Native FLAC.
     Flac,
-    /// MP3 without a container.
+    /// MPEG audio without a container, of any layer.
     Mp3,
     /// AAC in ADTS.
     Adts,
@@ -126,7 +127,9 @@ impl Watch {
                 head = Bytes::from([b"fLaC\x80\0\0\x22", &stream_info[..]].concat());
                 Place::Packets { kind: Kind::Flac, anchors: VecDeque::new() }
             }
-            (well_known::FORMAT_ID_MP3, _) => Place::Packets { kind: Kind::Mp3, anchors: VecDeque::new() },
+            (well_known::FORMAT_ID_MP1 | well_known::FORMAT_ID_MP2 | well_known::FORMAT_ID_MP3, _) => {
+                Place::Packets { kind: Kind::Mp3, anchors: VecDeque::new() }
+            }
             (well_known::FORMAT_ID_ADTS, _) => Place::Frames(adts::Frames::default()),
             (well_known::FORMAT_ID_OGG, Some(headers)) if params.codec == CODEC_ID_VORBIS => {
                 match vorbis_head(track, headers).filter(|head| head.len() <= HEAD_BYTES_MAX) {

@@ -23,7 +23,7 @@ use treble_core::{
 /// taken at its word. The first item emitted announces the decoded format; every block but the last then
 /// holds [`treble_core::grid::chunk_frames`] frames.
 ///
-/// [`restart`](Stage::restart) moves forward for headerless PCM, WAV of PCM, FLAC, MP3, AAC in ADTS and Vorbis in
+/// [`restart`](Stage::restart) moves forward for headerless PCM, WAV of PCM, FLAC, MPEG audio, AAC in ADTS and Vorbis in
 /// Ogg; for all else it stays at the stream's beginning.
 #[derive(Debug)]
 pub struct DecodeStage {

@@ -43,6 +43,7 @@ const MOVING: &[(&str, f64)] = &[
     ("sine_s24.flac", 0.1),
     ("sine.mp3", 0.2),
     ("sine_bare.mp3", 0.1),
+    ("layer_2.mp2", 0.5),
     ("noise_pns.aac", 0.7),
     ("pages_vorbis.ogg", 0.8),
 ];
