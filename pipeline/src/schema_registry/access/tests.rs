@@ -150,7 +150,7 @@ fn encrypted(folder: &Path) -> Option<Encrypted> {
     let head = "HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n";
     fs::create_dir_all(folder.join("schemas/ids")).unwrap();
     let answer = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-    fs::write(folder.join("schemas/ids/7"), answer).unwrap();
+    fs::write(folder.join("schemas/ids/7?deleted=true"), answer).unwrap();
     let serve = "s_server -accept 127.0.0.1:0 -key key.pem -cert cert.pem -HTTP";
     let mut child = openssl(folder, serve)?.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -179,6 +179,6 @@ fn a_registry_with_a_certificate_of_a_private_authority_is_trusted_where_named()
     assert_eq!(unknown.code(), "registry_unreachable");
     assert!(unknown.to_string().contains("registry.ca_file"), "{unknown}");
     assert_eq!(ask(Some("authority.pem")), Ok(crate::ports::SchemaKind::Foreign));
-    let empty = ask(Some("schemas/ids/7")).unwrap_err();
+    let empty = ask(Some("schemas/ids/7?deleted=true")).unwrap_err();
     assert!(empty.to_string().contains("registry.ca_file: it holds no PEM certificate"), "{empty}");
 }
