@@ -8,6 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 FILE ?=
 
 KILLS ?= 200
+PROFILE ?= dev
 
 .PHONY: help setup build demo test lint fmt unit fuzz soak bench kafka-up kafka-down kafka-status kafka-logs clean
 
@@ -45,8 +46,11 @@ soak: build ## Kill stage processes for a long time and judge every stream [KILL
 fuzz: ## Fuzz everything that reads bytes from outside, a minute each [SECONDS_EACH=60]
 	@infra/checks/fuzz
 
-bench: setup ## Measure against each stage's limit; writes target/bench/summary.json
-	$(CARGO) bench --locked --package treble-benches
+bench: setup ## Measure against each stage's limit; writes target/bench/summary.json [PROFILE=release]
+	@infra/setup/peer
+	rm -f target/bench/summary.json
+	$(CARGO) build --locked --workspace --bins --profile $(PROFILE)
+	$(CARGO) bench --locked --workspace --profile $(PROFILE) --bench stages --bench pipeline
 
 kafka-up: ## Start the local Kafka and schema registry; returns when both answer
 	@infra/kafka/up

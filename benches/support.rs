@@ -5,6 +5,7 @@
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::io::Write as _;
@@ -112,17 +113,26 @@ pub fn clip(seconds: u32) -> Vec<PcmBlock> {
     std::iter::once(PcmBlock::announce(spec, 0)).chain((0..seconds).map(&mut block)).collect()
 }
 
-/// Prints the figures as a table and writes them to `target/bench/summary.json` of the workspace.
+/// Prints the figures as a table and adds them to `target/bench/summary.json` of the workspace, in place of earlier ones
+/// of the same names.
 pub fn report(figures: &[Figure]) -> Result<()> {
     let mut table = String::new();
     for Figure { name, value, unit, against, .. } in figures {
         let against = against.as_ref().map(|against| format!("against {against}")).unwrap_or_default();
-        writeln!(table, "{name:<28} {value:>9.2}  {unit:<12} {against}")?;
+        writeln!(table, "{name:<36} {value:>9.2}  {unit:<12} {against}")?;
     }
     std::io::stdout().write_all(table.as_bytes())?;
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let path = folder.join("summary.json");
-    let text = serde_json::to_string_pretty(figures)?;
+    let mut all: Vec<Value> = match std::fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?,
+        Err(_) => Vec::new(),
+    };
+    all.retain(|known| figures.iter().all(|figure| known["name"] != figure.name.as_str()));
+    for figure in figures {
+        all.push(serde_json::to_value(figure)?);
+    }
+    let text = serde_json::to_string_pretty(&all)?;
     std::fs::write(&path, text + "\n").with_context(|| format!("writing {}", path.display()))
 }

@@ -268,6 +268,18 @@ pub fn read_to_end(stack: &LocalStack, topic: &str) -> Result<Vec<Committed>> {
     Ok(records)
 }
 
+/// The positions that `group` has committed on every partition of `topic`; 0 where it has none.
+pub fn committed_positions(stack: &LocalStack, group: &str, topic: &str) -> Result<Vec<i64>> {
+    let consumer: BaseConsumer = client(stack).set("group.id", group).create()?;
+    let mut list = TopicPartitionList::new();
+    for partition in 0..PARTITIONS.cast_signed() {
+        list.add_partition(topic, partition);
+    }
+    let committed = consumer.committed_offsets(list, PATIENCE)?;
+    let position = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
+    Ok(committed.elements().iter().map(|element| position(element.offset())).collect())
+}
+
 /// A reader of a whole topic, and how many partitions it has.
 fn reader(stack: &LocalStack, topic: &str) -> Result<(BaseConsumer, usize)> {
     let consumer: BaseConsumer = client(stack)

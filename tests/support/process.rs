@@ -135,6 +135,18 @@ impl Worker {
         self.memory("VmHWM:")
     }
 
+    /// Processor time that the process has used.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        let process = self.running.as_ref().context("not running")?.child.id();
+        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+        let (_, fields) = stat.rsplit_once(')').context("a process name")?;
+        let ticks = |index: usize| -> Result<f64> {
+            Ok(fields.split_whitespace().nth(index).context("a field")?.parse()?)
+        };
+        // User and system time, in ticks of 1/100 s (proc(5), USER_HZ).
+        Ok((ticks(11)? + ticks(12)?) / 100.0)
+    }
+
     fn memory(&self, field: &str) -> Result<u64> {
         let process = self.running.as_ref().context("not running")?.child.id();
         let status = fs::read_to_string(format!("/proc/{process}/status"))?;

@@ -156,9 +156,13 @@ impl<S: Schemas, O: Observer> Compute<S, O> {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
-            if !self.turn(command)? {
-                return Ok(());
+            // All that wait, before the next slice of work: the last of them may say that it is over.
+            for command in command.into_iter().chain(commands.try_iter()) {
+                if !self.obey(command)? {
+                    return Ok(());
+                }
             }
+            self.turn(None)?;
         }
     }
 

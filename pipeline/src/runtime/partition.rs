@@ -31,6 +31,10 @@ mod tests;
 
 pub use epoch::EpochPart;
 
+/// Chunks or records in one slice of work. Between slices the thread hears commands: a cut or a drain must not wait for
+/// all of a backlog.
+const SLICE_STEPS: usize = 16;
+
 /// What bounds the work of a partition.
 #[derive(Debug, Clone, Copy)]
 pub struct PartitionLimits {
@@ -212,14 +216,17 @@ impl Partition {
         std::mem::take(&mut self.notices)
     }
 
-    /// Works until nothing is left to do, the epoch is full, or enough windows wait for the model. `Err` from the
-    /// registry means: try again later, nothing was lost.
+    /// Works for a slice, or until nothing is left to do, the epoch is full, or enough windows wait for the model. `Err`
+    /// from the registry means: try again later, nothing was lost.
     pub fn work(
         &mut self,
         schemas: &dyn Schemas,
         now: Duration,
     ) -> Result<Result<(), PortError>, PartitionHalt> {
-        while self.has_work() && self.waiting_windows < self.limits.max_windows {
+        for _ in 0..SLICE_STEPS {
+            if !self.has_work() || self.windows_are_full() {
+                break;
+            }
             if let Some(id) = self.ready.pop_front() {
                 self.step(&id, now)?;
             } else if let Some((record, polled_at)) = self.inbox.pop_front() {

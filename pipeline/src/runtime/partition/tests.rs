@@ -108,7 +108,9 @@ impl Bench {
 
     fn work(&mut self, now: Duration) {
         self.partition.reach_end(now);
-        self.partition.work(&AllChunks, now).unwrap().unwrap();
+        while self.partition.has_work() {
+            self.partition.work(&AllChunks, now).unwrap().unwrap();
+        }
         self.partition.tick(now).unwrap();
     }
 

@@ -1,0 +1,126 @@
+//! Seconds of audio a second, from records that wait on the input to records that are committed on the output.
+
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use treble_bench_support::{Figure, timed};
+use treble_pipeline::config::Config;
+use treble_test_support::broker::LocalStack;
+use treble_test_support::clips::{self, Clip};
+use treble_test_support::kafka::{self, Publisher};
+use treble_test_support::process::Worker;
+use treble_test_support::{configuration, verdict};
+
+const CLIPS: u32 = 24;
+const SECONDS: u32 = 40;
+const STAGES: &str = "decode,upscale,encode";
+/// Each contender takes this many turns; the best counts.
+const ROUNDS: usize = 2;
+
+pub(crate) fn figures(stack: &LocalStack) -> Result<Vec<Figure>> {
+    let clips: Vec<Clip> =
+        (0..CLIPS).map(|number| clips::chirp(&format!("clip-{number}"), 16_000, SECONDS)).collect();
+    let mut figures = Vec::new();
+    for (mode, more) in [("baseline", Vec::new()), ("ai", configuration::with_model()?)] {
+        let run = Run { stack, clips: &clips, mode, more };
+        figures.extend(run.figures()?);
+    }
+    Ok(figures)
+}
+
+struct Run<'a> {
+    stack: &'a LocalStack,
+    clips: &'a [Clip],
+    mode: &'static str,
+    more: Vec<(&'static str, String)>,
+}
+
+impl Run<'_> {
+    fn figures(&self) -> Result<Vec<Figure>> {
+        let mut best = [Duration::MAX; 4];
+        for round in 0..ROUNDS {
+            best[0] = best[0].min(self.offline(round)?);
+            best[1] = best[1].min(self.pipeline(round, "fused")?);
+            best[2] = best[2].min(self.pipeline(round, "distributed")?);
+            if self.mode == "ai" {
+                best[3] = best[3].min(self.python(round)?);
+            }
+        }
+        let [offline, fused, distributed, python] = best;
+        let (mode, seconds) = (self.mode, f64::from(CLIPS * SECONDS));
+        let stages = "the stages offline, one thread";
+        let mut figures = vec![
+            Figure::speed(&format!("offline_{mode}_speed"), seconds, offline),
+            Figure::speed(&format!("fused_{mode}_speed"), seconds, fused),
+            Figure::ratio(&format!("fused_{mode}_efficiency"), fused, offline, stages),
+            Figure::speed(&format!("distributed_{mode}_speed"), seconds, distributed),
+            Figure::ratio(&format!("distributed_{mode}_efficiency"), distributed, offline, stages),
+        ];
+        if mode == "ai" {
+            figures.push(Figure::speed("python_peer_speed", seconds, python));
+            let peer = "the same job in Python";
+            figures.push(Figure::ratio("fused_against_python", fused, python, peer));
+            figures.push(Figure::ratio("distributed_against_python", distributed, python, peer));
+        }
+        Ok(figures)
+    }
+
+    fn config(&self, prefix: &str) -> Result<Config> {
+        configuration::config(&[configuration::settings(self.stack, prefix), self.more.clone()].concat())
+    }
+
+    /// The stages over the same clips, in this process and on one thread.
+    fn offline(&self, round: usize) -> Result<Duration> {
+        let config = self.config(&format!("offline{round}"))?;
+        timed(|| {
+            for clip in self.clips {
+                verdict::offline(&config, clip)?.map_err(anyhow::Error::msg)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// From ready to the last END, with one compute thread a segment.
+    fn pipeline(&self, round: usize, topology: &'static str) -> Result<Duration> {
+        let prefix = format!("{}-{topology}-{round}", self.mode);
+        self.publish(&prefix)?;
+        let mut settings = self.more.clone();
+        settings.push(("topology", topology.to_owned()));
+        settings.push(("flow.threads", "1".to_owned()));
+        let mut worker = Worker::new(self.stack, &prefix, STAGES, "bench", &settings)?;
+        worker.start()?;
+        worker.await_ready(kafka::PATIENCE)?;
+        let took = timed(|| verdict::delivered(self.stack, &prefix, self.clips.len()))?;
+        worker.terminate()?;
+        Ok(took)
+    }
+
+    fn publish(&self, prefix: &str) -> Result<()> {
+        kafka::create_topics(self.stack, prefix)?;
+        let publisher = Publisher::new(self.stack, prefix)?;
+        self.clips.iter().try_for_each(|clip| publisher.clip(clip))?;
+        publisher.flush()
+    }
+
+    /// `benches/python_peer/peer.py` on the same topics; it says how long it took from its first record to its last commit.
+    fn python(&self, round: usize) -> Result<Duration> {
+        let prefix = format!("peer-{round}");
+        self.publish(&prefix)?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+        let packages: Vec<PathBuf> = vec![root.join(".treble/peer"), root.join("stages/upscale/model")];
+        let output = Command::new("python3")
+            .arg(root.join("benches/python_peer/peer.py"))
+            .args(["--bootstrap", self.stack.bootstrap_servers(), "--prefix", &prefix])
+            .args(["--clips", &self.clips.len().to_string()])
+            .arg("--model")
+            .arg(root.join("stages/upscale/model/treble.onnx"))
+            .env("PYTHONPATH", std::env::join_paths(packages)?)
+            .env("OMP_NUM_THREADS", "1")
+            .output()
+            .context("python3")?;
+        ensure!(output.status.success(), "the peer: {}", String::from_utf8_lossy(&output.stderr));
+        let seconds: f64 = String::from_utf8(output.stdout)?.trim().parse()?;
+        Ok(Duration::from_secs_f64(seconds))
+    }
+}
