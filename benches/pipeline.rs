@@ -6,6 +6,8 @@
 
 #[path = "pipeline/crowd.rs"]
 mod crowd;
+#[path = "pipeline/day.rs"]
+mod day;
 #[path = "pipeline/live.rs"]
 mod live;
 #[path = "pipeline/rolling.rs"]
@@ -18,8 +20,9 @@ use treble_bench_support::report;
 use treble_test_support::broker::LocalStack;
 
 fn main() -> Result<()> {
+    let mut figures = day::figures()?;
     let stack = LocalStack::start(1)?;
-    let mut figures = throughput::figures(&stack)?;
+    figures.extend(throughput::figures(&stack)?);
     figures.extend(live::figures(&stack)?);
     figures.extend(rolling::figures(&stack)?);
     figures.extend(crowd::figures(&stack)?);
