@@ -22,7 +22,7 @@ pub(crate) fn figures(stack: &LocalStack) -> Result<Vec<Figure>> {
     workers.iter_mut().try_for_each(|worker| worker.await_ready(kafka::PATIENCE))?;
     let restart_each = |workers: &mut Vec<Worker>| -> Result<()> {
         for worker in workers {
-            std::thread::sleep(Duration::from_secs(5));
+            std::thread::park_timeout(Duration::from_secs(5));
             worker.terminate()?;
             worker.start()?;
             worker.await_ready(kafka::PATIENCE)?;
