@@ -40,8 +40,9 @@ impl<'a> Findings<'a> {
 
     /// A value that must not lie about in a file, nor be seen in the list of processes.
     fn secret(&mut self, key: &str, fix: &str) {
-        let origin = self.settings.get(key).map(|setting| &setting.origin);
-        if matches!(origin, Some(Origin::File(_) | Origin::Flag(_))) {
+        // Empty is no secret: it says that there is none, as `config show` writes it.
+        let given = self.settings.get(key).filter(|setting| setting.value.as_str() != Some(""));
+        if matches!(given.map(|setting| &setting.origin), Some(Origin::File(_) | Origin::Flag(_))) {
             self.fault(key, "a secret must not be written in a configuration file or a flag", fix);
         }
     }
