@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use std::fs::File;
 use std::path::Path;
-use treble_upscale::{Mode, UpscaleStage};
+use treble_upscale::{Mode, ModelChoice, UpscaleStage};
 
 /// Checks the configuration and names all its faults at once
 #[derive(Debug, Args)]
@@ -44,6 +44,10 @@ impl Validate {
 fn missing_files(config: &Config, settings: &Settings) -> Vec<Fault> {
     let upscale = config.stage_configs.of::<UpscaleStage>();
     let ai = upscale.mode == Mode::Ai;
+    let model = match &upscale.model {
+        ModelChoice::File(path) => Some(path.as_path()),
+        ModelChoice::Quality | ModelChoice::Live => None,
+    };
     let named = [
         ("kafka.sasl_password_file", config.kafka.sasl_password_file.as_deref()),
         ("kafka.ssl_ca_file", config.kafka.ssl_ca_file.as_deref()),
@@ -52,7 +56,7 @@ fn missing_files(config: &Config, settings: &Settings) -> Vec<Fault> {
         ("registry.password_file", config.registry.password_file.as_deref()),
         ("registry.token_file", config.registry.token_file.as_deref()),
         ("registry.ca_file", config.registry.ca_file.as_deref()),
-        ("upscale.model", upscale.model.as_deref().filter(|_| ai)),
+        ("upscale.model", model.filter(|_| ai)),
         ("engine.library", config.engine.library.as_deref().filter(|_| ai)),
     ];
     named.into_iter().filter_map(|(key, path)| unopenable(key, path?, settings)).collect()

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use std::path::{Path, PathBuf};
-use treble_upscale::{EngineConfig, EngineError, Mode, OrtEngine, UpscaleStage};
+use treble_upscale::{EngineConfig, EngineError, Mode, ModelChoice, OrtEngine, UpscaleStage};
 
 /// Why no model could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +29,9 @@ pub enum ModelSetupError {
 
 /// Where set-up puts the library, below the folder that holds the repository or the installation.
 const LIBRARY_FOLDER: &str = ".treble/onnxruntime/capi";
-/// Where the repository keeps the model that Treble ships.
-const MODEL_FILE: &str = "stages/upscale/model/treble.onnx";
+/// Where the repository keeps the models that Treble ships.
+const QUALITY_MODEL: &str = "stages/upscale/model/treble.onnx";
+const LIVE_MODEL: &str = "stages/upscale/model/treble-live.onnx";
 
 /// Opens the configured model; `None` in baseline mode, which needs none.
 pub fn open(config: &Config) -> Result<Option<OrtEngine>, ModelSetupError> {
@@ -41,7 +42,7 @@ pub fn open(config: &Config) -> Result<Option<OrtEngine>, ModelSetupError> {
     let roots = roots();
     let library = config.engine.library.clone().or_else(|| find_library(&roots));
     let library = library.ok_or_else(|| ModelSetupError::NoLibrary { searched: shown(&roots) })?;
-    let model = upscale.model.unwrap_or_else(|| shipped_model(&roots));
+    let model = model_file(&upscale.model, &roots);
     if !model.is_file() {
         return Err(ModelSetupError::NoModel { path: model.display().to_string() });
     }
@@ -76,12 +77,34 @@ fn is_library(path: &Path) -> bool {
     name.starts_with("libonnxruntime.so") || name.starts_with("libonnxruntime.") && name.ends_with("dylib")
 }
 
-fn shipped_model(roots: &[PathBuf]) -> PathBuf {
-    let candidates = roots.iter().map(|root| root.join(MODEL_FILE));
-    candidates.into_iter().find(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(MODEL_FILE))
+/// The file of a choice; a shipped one is the first under `roots`.
+fn model_file(choice: &ModelChoice, roots: &[PathBuf]) -> PathBuf {
+    let shipped = match choice {
+        ModelChoice::Quality => QUALITY_MODEL,
+        ModelChoice::Live => LIVE_MODEL,
+        ModelChoice::File(path) => return path.clone(),
+    };
+    let mut candidates = roots.iter().map(|root| root.join(shipped));
+    candidates.find(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(shipped))
 }
 
 fn shown(roots: &[PathBuf]) -> String {
     let shown = roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(", ");
     format!("{LIBRARY_FOLDER} below any of {shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_models_are_where_a_checkout_has_them() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let roots = ["nowhere".into(), checkout.clone()];
+        let shipped = |choice| model_file(&choice, &roots);
+        assert_eq!(shipped(ModelChoice::Quality), checkout.join(QUALITY_MODEL));
+        assert_eq!(shipped(ModelChoice::Live), checkout.join(LIVE_MODEL));
+        assert_eq!(shipped(ModelChoice::File("own.onnx".into())), Path::new("own.onnx"));
+        assert_eq!(model_file(&ModelChoice::Live, &[]), Path::new(LIVE_MODEL), "what the error names");
+    }
 }

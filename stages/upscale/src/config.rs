@@ -15,6 +15,39 @@ pub enum Mode {
     Ai,
 }
 
+/// Which model the engine opens. In text: `quality`, `live`, or the path of an ONNX file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum ModelChoice {
+    /// The shipped model that looks 123 ms ahead.
+    #[default]
+    Quality,
+    /// The shipped model that looks 21 ms ahead, for live streams.
+    Live,
+    /// Any other.
+    File(PathBuf),
+}
+
+impl From<String> for ModelChoice {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "quality" => Self::Quality,
+            "live" => Self::Live,
+            _ => Self::File(text.into()),
+        }
+    }
+}
+
+impl From<ModelChoice> for String {
+    fn from(choice: ModelChoice) -> Self {
+        match choice {
+            ModelChoice::Quality => "quality".to_owned(),
+            ModelChoice::Live => "live".to_owned(),
+            ModelChoice::File(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
 /// The stage's configuration, key `upscale`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -23,9 +56,8 @@ pub struct UpscaleConfig {
     pub mode: Mode,
     /// The rate of the output, in Hz, 1..=768,000. In mode `ai` it must be the model's output rate.
     pub output_rate_hz: SampleRate,
-    /// The ONNX file that the engine opens in mode `ai`; none: the model that Treble ships. The stage itself
-    /// reads no file.
-    pub model: Option<PathBuf>,
+    /// What the engine opens in mode `ai`. The stage itself reads no file.
+    pub model: ModelChoice,
     /// Whether the source's band is measured. Where it is not, the band is taken to end at the source's
     /// Nyquist frequency.
     pub detection: bool,
@@ -38,7 +70,7 @@ impl Default for UpscaleConfig {
         Self {
             mode: Mode::Baseline,
             output_rate_hz: SampleRate::HZ_48000,
-            model: None,
+            model: ModelChoice::Quality,
             detection: true,
             full_band_hz: 20_000,
         }
@@ -93,5 +125,22 @@ pub struct EngineConfig {
 impl Default for EngineConfig {
     fn default() -> Self {
         Self { library: None, device: Device::Auto, max_batch: 0, max_delay_ms: 2, threads: 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_models_have_names_and_any_other_is_a_file() {
+        for (text, choice) in [
+            ("quality", ModelChoice::Quality),
+            ("live", ModelChoice::Live),
+            ("models/live", ModelChoice::File("models/live".into())),
+        ] {
+            assert_eq!(ModelChoice::from(text.to_owned()), choice);
+            assert_eq!(String::from(choice), text);
+        }
     }
 }

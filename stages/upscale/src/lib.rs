@@ -36,7 +36,7 @@ pub mod stage;
 mod stream;
 mod synthesis;
 
-pub use config::{Device, EngineConfig, Mode, UpscaleConfig};
+pub use config::{Device, EngineConfig, Mode, ModelChoice, UpscaleConfig};
 pub use engine::{EngineError, OrtEngine};
 pub use model::{ModelError, ModelSpec};
 pub use stage::UpscaleStage;

@@ -9,8 +9,10 @@ import torch
 
 from envelope import excitation, features, spectrum, synthesis
 from envelope.runner import load_onnx, upscale
-from train import augment, polish, prepare, ridge, targets
+from train import augment, polish, prepare, refit, ridge, targets
 from train.__main__ import main
+from train.batches import Segments, holes
+from train.config import Recipe
 from train.manifest import read_folder
 from train.network import EnvelopeNet
 from train.waveform import align, low_rate_copy
@@ -30,6 +32,10 @@ TINY = [
     "1",
     "--polish-steps",
     "1",
+    "--refit-batches",
+    "2",
+    "--wide",
+    "8",
 ]
 
 
@@ -113,6 +119,45 @@ def test_a_resumed_run_equals_an_uninterrupted_one(folder: Path, cache: Path, tm
     assert (tmp_path / "whole" / "history.json").read_text() == (tmp_path / "cut" / "history.json").read_text()
 
 
+def test_a_head_is_solved_on_the_trunk_of_another_run(folder: Path, cache: Path, tmp_path: Path):
+    run(folder, cache, tmp_path / "first", "--epochs", "1")
+    start = ["--epochs", "0", "--start-from", str(tmp_path / "first" / "checkpoint.pt")]
+    path = run(folder, cache, tmp_path / "second", *start)
+    windows = np.zeros((1, 192, 102), np.float32)
+    both = [load_onnx(one)[0](windows)[0] for one in (path, tmp_path / "first" / "treble.onnx")]
+    np.testing.assert_allclose(*both, atol=2)
+
+
+def test_the_closed_form_recovers_a_known_head(folder: Path, cache: Path):
+    recipe = Recipe(channels=8, blocks=6, wide=16, refit_batches=4, batch=4, core=32, geometric_share=0.5)
+    torch.manual_seed(0)
+    net = EnvelopeNet(8, 6, 2, 0.0, wide=16).eval()
+    clips = prepare.build(read_folder(folder), cache, seed=1, variants=False)
+    segments = Segments(cache, clips, recipe.core + 38)
+
+    def error() -> float:
+        levels, cutoff = refit.draw(recipe, segments, 0, np.random.default_rng(0), torch.Generator())
+        heard = augment.network_input(levels.source, cutoff)
+        with torch.no_grad():
+            gains = net(heard, 19)[0].transpose(1, 2)
+        wanted = targets.gain_target(levels, 0.5)[:, 19:-19]
+        weight = targets.band_weight(levels, cutoff)[:, 19:-19]
+        return float(((gains - wanted) ** 2 * weight).sum() / weight.sum())
+
+    before = error()
+    refit.refit(recipe, net, clips, cache)
+    assert error() < 0.5 * before
+
+
+def test_an_emptied_band_of_a_voice_is_a_hole_and_a_quiet_instrument_is_not():
+    levels = np.full((2, 3, 128), -2.0)
+    levels[:, 1, 70:] = -7.5
+    found = holes(levels, np.array([True, False]))
+    assert found[0, 1, 27:].all()
+    assert not found[0, [0, 2]].any()
+    assert not found[1].any()
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(folder: Path, cache: Path, tmp_path: Path):
     run(folder, cache, tmp_path, "--epochs", "1")
     with pytest.raises(ValueError, match="another recipe"):
@@ -150,7 +195,7 @@ def levels_of(signal: np.ndarray) -> augment.Levels:
     bands = np.log10(power[:, :-1].reshape(len(power), 128, 4).mean(axis=-1) + 1e-8)
     logmean = np.log10(power[:, :-1] + 1e-8).reshape(len(power), 128, 4).mean(axis=-1)
     target, geometric = (torch.from_numpy(values.astype(np.float32))[None] for values in (bands, logmean))
-    return augment.Levels(target, target, geometric, torch.tensor([480]), torch.tensor([400]), torch.ones(1, len(power)))
+    return augment.Levels(target, target, geometric, torch.tensor([480]), torch.tensor([400]), torch.ones(1, len(power)), torch.zeros(1, len(power), 56))
 
 
 def test_noise_wants_no_copy_and_its_own_power():

@@ -6,6 +6,8 @@ import sys
 from dataclasses import asdict, fields
 from pathlib import Path
 
+import torch
+
 from envelope.constants import LAYOUTS
 
 from . import card, loop, prepare
@@ -37,6 +39,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def trunk_of(checkpoint: Path | None) -> dict | None:
+    """What the checkpoint that a run began with had been through."""
+    if not checkpoint:
+        return None
+    record = torch.load(checkpoint, weights_only=False)
+    return {"recipe": record["recipe"], "epoch": record["epoch"], "history": record["history"]}
+
+
 def main(arguments: list[str] | None = None) -> Path:
     """Prepare, train, export; the ONNX file's path."""
     flags = parse(arguments)
@@ -52,7 +62,7 @@ def main(arguments: list[str] | None = None) -> Path:
     sets = loop.split(clips, held_back, flags.everything)
     state = loop.train(recipe, sets, cache, flags.out, flags.start_from)
     learnt = [one for one in recordings if one.source not in held_back and (one.split == "train" or flags.everything)]
-    weights = state.best_weights
+    weights = state.best_weights or state.average.state_dict()
     if recipe.refit_batches:
         net = build_net(recipe, weights)
         refit(recipe, net, sets.train, cache)
@@ -64,7 +74,8 @@ def main(arguments: list[str] | None = None) -> Path:
     summary = {
         "recipe": asdict(recipe),
         "held_back": sorted(held_back),
-        "start_from": str(flags.start_from.parent.name) if flags.start_from else None,
+        "start_from": flags.start_from.parent.name if flags.start_from else None,
+        "trunk": trunk_of(flags.start_from),
         "everything": flags.everything,
         "best_epoch": state.best_epoch,
         "history": state.history,

@@ -31,6 +31,8 @@ class Levels:
     """Bin above which nothing may be learnt, `[batch]`."""
     weight: Tensor
     """1 for frames that exist and are not digital silence, `[batch, frames]`."""
+    hole: Tensor
+    """1 where a codec left nothing of a band, `[batch, frames, 56]`: that is no truth to learn from."""
 
 
 NOISE_SHARE = 0.3
@@ -91,7 +93,7 @@ def change_recording(levels: Levels, generator: torch.Generator) -> Levels:
     mixed = blend[:, 0, 0] > 0
     rolloff = torch.where(mixed, torch.minimum(levels.rolloff_bin, levels.rolloff_bin.roll(1)), levels.rolloff_bin)
     codec = torch.where(mixed, torch.minimum(levels.codec_cutoff, levels.codec_cutoff.roll(1)), levels.codec_cutoff)
-    return Levels(_level(source), _level(target), _level(geometric), codec, rolloff, levels.weight)
+    return Levels(_level(source), _level(target), _level(geometric), codec, rolloff, levels.weight, levels.hole)
 
 
 def random_cutoffs(codec_cutoff: Tensor, generator: torch.Generator) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from envelope.constants import FEATURE_EPS
+from envelope.constants import FEATURE_BINS, FEATURE_EPS, HIGH_FIRST_BIN
 
 from .augment import Levels
 from .prepare import Clip, tables
@@ -15,6 +15,23 @@ from .prepare import Clip, tables
 DOMAIN_SHARE = {"speech": 0.55, "music": 0.3, "ambience": 0.15}
 SILENCE_LEVEL = -7.2
 """Frames whose loudest band lies below this log10 power hold nothing but quantisation."""
+
+
+HOLE_LEVEL = -6.8
+"""Band power (log10) at which a recording of 16 bits holds nothing but quantisation."""
+HEARD_LEVEL = -3.5
+"""Mean low-band level of a frame in which somebody speaks: a voice leaves no band empty then, but codecs do."""
+LOW_BANDS = slice(2, 40)
+
+
+def holes(target: np.ndarray, speech: np.ndarray) -> np.ndarray:
+    """Where a codec emptied a high band, `[batch, frames, 56]`, from target levels `[batch, frames, 128]` and who speaks `[batch]`.
+
+    Only voices are judged so: an instrument may truly be silent up there.
+    """
+    heard = (target[:, :, LOW_BANDS].mean(axis=2) > HEARD_LEVEL) & speech[:, None]
+    high = target[:, :, HIGH_FIRST_BIN // FEATURE_BINS :]
+    return heard[:, :, None] & (np.maximum(high[:, :, 0::2], high[:, :, 1::2]) < HOLE_LEVEL)
 
 
 class Segments:
@@ -67,4 +84,5 @@ class Segments:
             codec_cutoff=torch.tensor([clip.codec_cutoff for clip in clips]),
             rolloff_bin=torch.tensor([clip.rolloff_bin for clip in clips]),
             weight=torch.from_numpy((inside & audible).astype(np.float32)),
+            hole=torch.from_numpy(holes(levels[1], np.array([clip.domain == "speech" for clip in clips])).astype(np.float32)),
         )

@@ -19,9 +19,9 @@ the missing band (56 log gains a frame, and how tonal each band is); the stage s
 adds the result to the untouched input. `CONTRACT.md` defines every number.
 
 * network: {parameters} parameters, {megabytes:.2f} MB, ConvNeXt-1D of {blocks} blocks of {channels} channels, {context}
-* {steps} steps of {batch} segments of {core} frames in the band stage, {polish_steps} steps of the waveform stage; seed {seed}
-* trained on {minutes:.0f} minutes of audio (table below); {held}
-* weights: running average after epoch {best_epoch} of {epochs}
+* trunk: {steps} steps of {batch} segments of {core} frames; running average after epoch {best_epoch} of {epochs}; seed {seed}
+* head: solved in closed form over {refit_batches} batches, with {wide} random features of the trunk; {polish_steps} steps of the waveform stage
+* data: {minutes:.0f} minutes of audio (table below); {held}
 """
 
 
@@ -54,7 +54,10 @@ def curve_table(history: list[dict[str, float]]) -> str:
 
 def compose(recordings: list[Recording], run: dict, model: Path, parameters: int, extra: str = "") -> str:
     """The whole card from a run's `history.json`, the recordings it learnt from, and further sections."""
-    recipe = run["recipe"]
+    recipe, trunk = run["recipe"], run["trunk"] if run.get("trunk") and not run["history"] else None
+    learnt = trunk["recipe"] if trunk else recipe
+    best_epoch = trunk["epoch"] if trunk else run["best_epoch"]
+    history = trunk["history"] if trunk else run["history"]
     live = recipe["variant"] == "live"
     held = f"held back: {', '.join(run['held_back'])}" if run["held_back"] else "no source held back"
     head = INTRODUCTION.format(
@@ -64,12 +67,13 @@ def compose(recordings: list[Recording], run: dict, model: Path, parameters: int
         context="causal, 21.3 ms look-ahead" if live else "19 frames (101 ms) of context either side",
         minutes=sum(recording.seconds for recording in recordings) / 60,
         held=held,
-        best_epoch=run["best_epoch"],
-        steps=recipe["epochs"] * recipe["steps"],
-        **{key: recipe[key] for key in ("blocks", "channels", "batch", "core", "polish_steps", "seed", "epochs")},
+        best_epoch=best_epoch,
+        steps=best_epoch * learnt["steps"],
+        **{key: recipe[key] for key in ("blocks", "channels", "polish_steps", "wide", "refit_batches")},
+        **{key: learnt[key] for key in ("batch", "core", "seed", "epochs")},
     )
     curve = "\n## Training curve\n\nExpected log-spectral distance of the band stage, cutoff to 16 kHz; lower is better.\n\n"
-    return head + extra + curve + curve_table(run["history"]) + "\n## Data\n\n" + sources_table(recordings)
+    return head + extra + curve + curve_table(history) + "\n## Data\n\n" + sources_table(recordings)
 
 
 def parameters_of(model: Path) -> int:

@@ -28,9 +28,11 @@ class Recipe:
     """Decay of the weights' running average, which is what is judged and shipped."""
     geometric_share: float = 0.5
     mix_weight: float = 0.5
-    refit_batches: int = 60
+    wide: int = 640
+    """Random features of the hidden state that the closed-form head also sees; 0: none."""
+    refit_batches: int = 160
     """Batches over which the head is solved in closed form; 0 leaves it as the band stage ended."""
-    polish_steps: int = 60
+    polish_steps: int = 0
     """Steps of the waveform stage; 0 leaves it out."""
     polish_rate: float = 5e-4
     patience: int = 8

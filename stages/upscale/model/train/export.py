@@ -9,15 +9,15 @@ import torch
 from envelope.constants import FEATURE_CHANNELS, LAYOUTS, metadata
 
 from .config import Recipe
-from .network import Deployed, EnvelopeNet
+from .network import Deployed, EnvelopeNet, load_weights
 
 OPSET = 17
 
 
 def build_net(recipe: Recipe, weights: dict[str, torch.Tensor]) -> EnvelopeNet:
     """The network of a recipe with given weights, ready to predict."""
-    net = EnvelopeNet(recipe.channels, recipe.blocks, recipe.expansion, recipe.dropout)
-    net.load_state_dict(weights)
+    net = EnvelopeNet(recipe.channels, recipe.blocks, recipe.expansion, recipe.dropout, recipe.wide)
+    load_weights(net, weights)
     return net.eval()
 
 

@@ -45,6 +45,32 @@ class Block(nn.Module):
         return values[:, margin:-margin] + self.scale * self.narrow(hidden)
 
 
+class WideHead(nn.Module):
+    """What the linear head cannot say: fixed random features of the hidden state, and weights that `refit` solves for.
+
+    Zero until then.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.random = nn.Linear(channels, width)
+        self.solved = nn.Linear(width, HIGH_BANDS, bias=False)
+        generator = torch.Generator().manual_seed(7)
+        with torch.no_grad():
+            self.random.weight.copy_(1.2 * channels**-0.5 * torch.randn(width, channels, generator=generator))
+            self.random.bias.copy_(0.5 * torch.randn(width, generator=generator))
+            self.solved.weight.zero_()
+        self.requires_grad_(requires_grad=False)
+
+    def expand(self, hidden: Tensor) -> Tensor:
+        """Features `[batch, frames, width]` of a hidden state `[batch, frames, channels]`."""
+        return torch.relu(self.random(hidden))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """What to add to the head's gains, `[batch, frames, 56]`."""
+        return self.solved(self.expand(hidden))
+
+
 class EnvelopeNet(nn.Module):
     """Features `[batch, 192, frames]` to log10 gains and mix `[batch, 56, frames - 38]`.
 
@@ -52,13 +78,14 @@ class EnvelopeNet(nn.Module):
     learns about a spectrum's shape holds at every loudness. The absolute level is one more input channel.
     """
 
-    def __init__(self, channels: int = 128, blocks: int = 6, expansion: int = 2, dropout: float = 0.1) -> None:
+    def __init__(self, channels: int = 128, blocks: int = 6, expansion: int = 2, dropout: float = 0.1, wide: int = 0) -> None:
         super().__init__()
         self.stem = nn.Conv1d(FEATURE_CHANNELS + 1, channels, STEM_KERNEL)
         self.stem_norm = FrameNorm(channels)
         self.blocks = nn.ModuleList(Block(channels, expansion, dropout) for _ in range(blocks))
         self.head_norm = FrameNorm(channels)
         self.head = nn.Linear(channels, 2 * HIGH_BANDS)
+        self.wide = WideHead(channels, wide) if wide else None
         nn.init.normal_(self.head.weight, std=0.01)
         with torch.no_grad():
             bias = torch.cat([torch.full((HIGH_BANDS,), -1.0), torch.full((HIGH_BANDS,), -2.0)])
@@ -79,7 +106,16 @@ class EnvelopeNet(nn.Module):
         """Predict; `delay` is how many frames after the first input frame the first output frame lies."""
         hidden, level = self.trunk(features, delay)
         gains, mix = self.head(hidden).transpose(1, 2).chunk(2, dim=1)
+        if self.wide is not None:
+            gains = gains + self.wide(hidden).transpose(1, 2)
         return 2 * (gains + level) - 2, torch.sigmoid(mix)
+
+
+def load_weights(net: EnvelopeNet, weights: dict[str, Tensor]) -> None:
+    """Load weights, which may be from before the wide head was there: it then stays zero."""
+    missing, unexpected = net.load_state_dict(weights, strict=False)
+    if unexpected or any(not name.startswith("wide.") for name in missing):
+        raise ValueError(f"weights of another network: missing {missing}, unexpected {unexpected}")
 
 
 class Deployed(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .config import Recipe
-from .network import EnvelopeNet
+from .network import EnvelopeNet, load_weights
 
 
 @dataclass
@@ -31,11 +31,12 @@ class RunState:
 def fresh(recipe: Recipe, start_from: Path | None = None) -> RunState:
     """The state before the first epoch, a function of the recipe and of the checkpoint whose weights it begins with."""
     torch.manual_seed(recipe.seed)
-    net = EnvelopeNet(recipe.channels, recipe.blocks, recipe.expansion, recipe.dropout)
+    net = EnvelopeNet(recipe.channels, recipe.blocks, recipe.expansion, recipe.dropout, recipe.wide)
     if start_from:
-        net.load_state_dict(torch.load(start_from, weights_only=False)["average"])
-    decayed = [weight for weight in net.parameters() if weight.dim() > 1]
-    plain = [weight for weight in net.parameters() if weight.dim() == 1]
+        load_weights(net, torch.load(start_from, weights_only=False)["average"])
+    learnt = [weight for weight in net.parameters() if weight.requires_grad]
+    decayed = [weight for weight in learnt if weight.dim() > 1]
+    plain = [weight for weight in learnt if weight.dim() == 1]
     groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
     return RunState(
         net=net,
