@@ -11,7 +11,7 @@ class Recipe:
 
     variant: str = "quality"
     seed: int = 1
-    epochs: int = 8
+    epochs: int = 6
     steps: int = 200
     """Batches per epoch (an epoch is a unit of progress, not a pass over the data)."""
     batch: int = 16
@@ -28,9 +28,9 @@ class Recipe:
     """Decay of the weights' running average, which is what is judged and shipped."""
     geometric_share: float = 0.5
     mix_weight: float = 0.5
-    wide: int = 640
+    wide: int = 1024
     """Random features of the hidden state that the closed-form head also sees; 0: none."""
-    refit_batches: int = 160
+    refit_batches: int = 200
     """Batches over which the head is solved in closed form; 0 leaves it as the band stage ended."""
     polish_steps: int = 0
     """Steps of the waveform stage; 0 leaves it out."""
