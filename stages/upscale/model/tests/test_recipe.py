@@ -195,7 +195,15 @@ def levels_of(signal: np.ndarray) -> augment.Levels:
     bands = np.log10(power[:, :-1].reshape(len(power), 128, 4).mean(axis=-1) + 1e-8)
     logmean = np.log10(power[:, :-1] + 1e-8).reshape(len(power), 128, 4).mean(axis=-1)
     target, geometric = (torch.from_numpy(values.astype(np.float32))[None] for values in (bands, logmean))
-    return augment.Levels(target, target, geometric, torch.tensor([480]), torch.tensor([400]), torch.ones(1, len(power)), torch.zeros(1, len(power), 56))
+    return augment.Levels(
+        target,
+        target,
+        geometric,
+        torch.tensor([480]),
+        torch.tensor([400]),
+        torch.ones(1, len(power)),
+        torch.zeros(1, len(power), 56),
+    )
 
 
 def test_noise_wants_no_copy_and_its_own_power():

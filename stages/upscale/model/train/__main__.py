@@ -12,12 +12,10 @@ from envelope.constants import LAYOUTS
 
 from . import card, loop, prepare
 from .config import Recipe
-from .export import build_net, write_onnx
+from .export import VERSION, build_net, write_onnx
 from .manifest import read_folder
 from .polish import polish
 from .refit import refit
-
-VERSION = "1.0.0"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -25,7 +25,7 @@ LOW_BANDS = slice(2, 40)
 
 
 def holes(target: np.ndarray, speech: np.ndarray) -> np.ndarray:
-    """Where a codec emptied a high band, `[batch, frames, 56]`, from target levels `[batch, frames, 128]` and who speaks `[batch]`.
+    """Where a codec emptied a high band, `[batch, frames, 56]`: target levels `[batch, frames, 128]`, which rows are speech.
 
     Only voices are judged so: an instrument may truly be silent up there.
     """

@@ -20,7 +20,8 @@ adds the result to the untouched input. `CONTRACT.md` defines every number.
 
 * network: {parameters} parameters, {megabytes:.2f} MB, ConvNeXt-1D of {blocks} blocks of {channels} channels, {context}
 * trunk: {steps} steps of {batch} segments of {core} frames; running average after epoch {best_epoch} of {epochs}; seed {seed}
-* head: solved in closed form over {refit_batches} batches, with {wide} random features of the trunk; {polish_steps} steps of the waveform stage
+* head: solved in closed form over {refit_batches} batches, with {wide} random features of the trunk
+* waveform stage: {polish_steps} steps
 * data: {minutes:.0f} minutes of audio (table below); {held}
 """
 

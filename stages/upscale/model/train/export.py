@@ -12,6 +12,8 @@ from .config import Recipe
 from .network import Deployed, EnvelopeNet, load_weights
 
 OPSET = 17
+VERSION = "1.1.0"
+"""Of the weights that this recipe makes; raised with every change of what is shipped."""
 
 
 def build_net(recipe: Recipe, weights: dict[str, torch.Tensor]) -> EnvelopeNet:

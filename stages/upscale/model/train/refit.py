@@ -30,7 +30,9 @@ NARROWBAND = float(cutoff_bin(8000))
 """Every fourth batch has this cutoff, that of 16 kHz input: the commonest, and the one that is judged."""
 
 
-def draw(recipe: Recipe, segments: Segments, number: int, draws: np.random.Generator, chances: torch.Generator) -> tuple[Levels, Tensor]:
+def draw(
+    recipe: Recipe, segments: Segments, number: int, draws: np.random.Generator, chances: torch.Generator
+) -> tuple[Levels, Tensor]:
     """A batch and its cutoffs. Every second one is unaltered: most of what the model will hear is a plain recording."""
     levels = segments.draw(recipe.batch, draws)
     if number % 2:

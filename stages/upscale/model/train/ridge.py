@@ -16,7 +16,7 @@ from envelope.constants import FEATURE_BANDS, FEATURE_CHANNELS, HIGH_BANDS, LAYO
 
 from . import augment, loop, prepare
 from .batches import Segments
-from .export import write_onnx
+from .export import VERSION, write_onnx
 from .manifest import read_folder
 from .targets import band_weight, gain_target
 
@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
     sets = loop.split(clips, {name for name in flags.hold_back.split(",") if name}, flags.everything)
     net = RidgeNet(flags.features, LAYOUTS[flags.variant], torch.Generator().manual_seed(flags.seed))
     solve(net, Segments(flags.cache, sets.train, 102), flags.batches, flags.seed)
-    write_onnx(net.eval(), flags.variant, "1.0.0", flags.out)
+    write_onnx(net.eval(), flags.variant, VERSION, flags.out)
 
 
 if __name__ == "__main__":
