@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("object_store", &["treble-analyse"]),
     ("prost", &["treble-schemas"]),
     ("apache-avro", &["treble-schemas"]),
-    ("rdkafka", &["treble-pipeline", "treble-tests"]),
+    ("rdkafka", &["treble-pipeline", "treble-tests", "treble-benches"]),
     ("schema_registry_converter", &["treble-pipeline"]),
     ("prometheus", &["treble-pipeline"]),
     ("opentelemetry", &["treble-pipeline"]),

@@ -67,6 +67,8 @@ impl Decision {
 pub(crate) struct Detector {
     /// The band that the sample rate allows.
     widest: Band,
+    /// The bin at which the resampler's slope begins.
+    passed_bin: usize,
     /// The least bin that counts as full band.
     full_bin: usize,
     state: State,
@@ -83,17 +85,20 @@ enum State {
 }
 
 impl Detector {
-    /// A detector for a source whose sample rate lets `edge_hz` pass, analysed at `rate_hz`. Without `detect`
-    /// the sample rate decides.
-    pub(crate) fn new(edge_hz: f64, rate_hz: u32, full_band_hz: u32, detect: bool) -> Self {
+    /// A detector for a source that ends at `nyquist_hz`, of which a resampler lets `edge_hz` pass, analysed at
+    /// `rate_hz`. Without `detect` the sample rate decides.
+    ///
+    /// A source that fills what the resampler lets pass is limited by its rate: its band ends at its Nyquist frequency,
+    /// not on the resampler's slope, so that nothing is added on that slope (`model/CONTRACT.md`, section 2).
+    pub(crate) fn new(nyquist_hz: f64, edge_hz: f64, rate_hz: u32, full_band_hz: u32, detect: bool) -> Self {
         let bin = |hz: f64| ((hz * 1_024.0 / f64::from(rate_hz)) as usize).min(BINS - 1);
-        let widest = Band { bin: bin(edge_hz), full: edge_hz >= f64::from(full_band_hz) };
+        let widest = Band { bin: bin(nyquist_hz), full: edge_hz >= f64::from(full_band_hz) };
         let state = if detect {
             State::Listening { next: -1 }
         } else {
             State::Decided(Decision { first: EVER, band: widest })
         };
-        Self { widest, full_bin: bin(f64::from(full_band_hz)), state }
+        Self { widest, passed_bin: bin(edge_hz), full_bin: bin(f64::from(full_band_hz)), state }
     }
 
     /// The detector, for frames from `next` on: those before it were silent, or the decision is made.
@@ -165,7 +170,7 @@ impl Detector {
         let State::Gathering { first, frames, power } = &self.state else { return };
         let edge = if *frames < LEAST_FRAMES { None } else { edge(power, f64::from(*frames)) };
         let band = match edge {
-            Some(bin) if bin + NEAR < self.widest.bin => Band { bin, full: bin >= self.full_bin },
+            Some(bin) if bin + NEAR < self.passed_bin => Band { bin, full: bin >= self.full_bin },
             _ => self.widest,
         };
         self.state = State::Decided(Decision { first: *first, band });

@@ -88,8 +88,9 @@ impl Stream {
         let (channels, output_rate) = (spec.channels.count(), config.output_rate_hz);
         let resampler = Resampler::resume(spec.rate, output_rate, channels, input_frame);
         let signal_frame = resampler.next_output();
-        let edge_hz = resampler.edge_hz();
-        let detector = Detector::new(edge_hz, output_rate.hz(), config.full_band_hz, config.detection);
+        let nyquist_hz = f64::from(spec.rate.hz().min(output_rate.hz())) / 2.0;
+        let (edge_hz, rate_hz) = (resampler.edge_hz(), output_rate.hz());
+        let detector = Detector::new(nyquist_hz, edge_hz, rate_hz, config.full_band_hz, config.detection);
         let detector = match decision {
             Some(decision) => detector.with_decision(decision),
             None => detector,

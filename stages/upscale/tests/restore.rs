@@ -134,7 +134,7 @@ fn the_original_band_is_untouched_and_the_missing_one_is_filled() {
             run(&ai(), assets, &blocks(spec(16_000, 1, Pace::Bulk), std::slice::from_ref(&x), &[]));
         let (plain, restored) = (resampled(16_000, &x), planes(&items).remove(0));
         assert_eq!(plain.len(), restored.len());
-        assert_eq!(facts, [Fact::BandwidthDetected { hz: 7_781 }], "{name}");
+        assert_eq!(facts, [Fact::BandwidthDetected { hz: 7_968 }], "{name}");
         let middle = 40_000..104_000;
         let added: Vec<f32> =
             restored[middle.clone()].iter().zip(&plain[middle.clone()]).map(|(y, x)| y - x).collect();

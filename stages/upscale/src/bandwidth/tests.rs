@@ -16,7 +16,7 @@ fn listen(detector: &mut Detector, frames: i64, gain: impl Fn(usize) -> f32) {
 }
 
 fn detected(edge_hz: f64, gain: impl Fn(usize) -> f32) -> Band {
-    let mut detector = Detector::new(edge_hz, 48_000, 20_000, true);
+    let mut detector = Detector::new(edge_hz, edge_hz, 48_000, 20_000, true);
     listen(&mut detector, 300, gain);
     detector.band(300).unwrap()
 }
@@ -66,8 +66,8 @@ fn a_low_pass_above_20_khz_leaves_nothing_to_restore() {
 
 #[test]
 fn silence_decides_nothing_and_the_first_sound_opens_the_question() {
-    let mut detector = Detector::new(7_784.0, 48_000, 20_000, true);
-    let widest = Band { bin: 166, full: false };
+    let mut detector = Detector::new(8_000.0, 7_784.0, 48_000, 20_000, true);
+    let widest = Band { bin: 170, full: false };
     for k in -1..1_000 {
         detector.push(k, &[0.0; BINS], true);
         assert_eq!((detector.band(k), detector.band(k + 1)), (Some(widest), None));
@@ -80,6 +80,16 @@ fn silence_decides_nothing_and_the_first_sound_opens_the_question() {
 
 #[test]
 fn without_detection_the_rate_decides_at_once() {
-    let detector = Detector::new(4_000.0, 48_000, 20_000, false);
+    let detector = Detector::new(4_000.0, 3_890.0, 48_000, 20_000, false);
     assert_eq!(detector.band(0), Some(Band { bin: 85, full: false }));
+}
+
+/// Nothing may be added on the resampler's slope: what is kept there would lose its likeness.
+#[test]
+fn a_source_that_fills_its_rate_ends_at_its_nyquist_frequency() {
+    let mut detector = Detector::new(8_000.0, 7_781.0, 48_000, 20_000, true);
+    // -3 dB at the resampler's edge, steep behind it.
+    let gain = |bin: usize| 10.0_f32.powf(-((bin as f32 - 166.0) * 8.0 + 3.0).clamp(0.0, 100.0) / 20.0);
+    listen(&mut detector, 300, gain);
+    assert_eq!(detector.band(300).map(|band| band.bin), Some(170));
 }

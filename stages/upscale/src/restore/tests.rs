@@ -39,7 +39,7 @@ fn restore(golden: &serde_json::Value, gains: &[f32], mix: &[f32]) -> (Vec<f32>,
     let model = ModelSpec::Envelope(EnvelopeSpec { left: 0, right: 0, core });
     let bin = usize::try_from(golden["cutoff_bin"].as_u64().unwrap()).unwrap();
     let decision = Decision { first: i64::MIN, band: Band { bin, full: false } };
-    let detector = Detector::new(8_000.0, 48_000, 20_000, true).with_decision(decision);
+    let detector = Detector::new(8_000.0, 8_000.0, 48_000, 20_000, true).with_decision(decision);
     let rate = SampleRate::HZ_48000;
     let start = Start { source_rate: rate, source_frame: 0, signal_frame: 0, output_frame: 0 };
     let mut restorer = Restorer::new(&model, 1, start, detector);
