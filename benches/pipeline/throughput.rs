@@ -12,7 +12,7 @@ use treble_test_support::kafka::{self, Publisher};
 use treble_test_support::process::Worker;
 use treble_test_support::{configuration, verdict};
 
-const CLIPS: u32 = 24;
+const CLIPS: u32 = 8;
 const SECONDS: u32 = 40;
 const STAGES: &str = "decode,upscale,encode";
 /// Each contender takes this many turns; the best counts.
