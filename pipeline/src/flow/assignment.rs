@@ -11,7 +11,7 @@ pub struct Facts {
     pub log_start: i64,
     /// The last stable offset: the end of what a `read_committed` reader sees.
     pub log_end: i64,
-    /// The restart offset of every stream that the state topic knows and that has not been given up.
+    /// The restart offset of every stream that the state topic knows; at least `log_start` where the stream was given up.
     pub restart_offsets: Vec<i64>,
 }
 

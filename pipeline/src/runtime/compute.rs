@@ -65,7 +65,7 @@ pub enum Reply {
         /// What each partition contributes.
         parts: Vec<(i32, EpochPart)>,
     },
-    /// Something to commit appeared without a record: a timer went off.
+    /// Something to commit appeared without a record: a timer went off, or work was left over.
     Dirty,
     /// The thread cannot go on.
     Halted(PartitionHalt),
@@ -114,6 +114,8 @@ pub struct Compute<S, O> {
     queued_bytes: u64,
     next_tick: Duration,
     outage: Option<(Backoff, Duration)>,
+    /// Work was left over when the last slice ended: what becomes of it, no record announces.
+    left_over: bool,
     replies: SyncSender<Reply>,
 }
 
@@ -145,6 +147,7 @@ impl<S: Schemas, O: Observer> Compute<S, O> {
             partitions: BTreeMap::new(),
             queued_bytes: 0,
             outage: None,
+            left_over: false,
             replies,
         }
     }
@@ -247,6 +250,10 @@ impl<S: Schemas, O: Observer> Compute<S, O> {
         }
         self.report_outage(failed, now);
         self.report();
+        let left_over = !self.partitions.values().all(Partition::is_idle);
+        if std::mem::replace(&mut self.left_over, left_over) {
+            self.reply(Reply::Dirty);
+        }
         Ok(())
     }
 

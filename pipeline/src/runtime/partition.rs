@@ -193,6 +193,12 @@ impl Partition {
         self.record_bytes < self.limits.max_epoch_bytes && !(self.inbox.is_empty() && self.ready.is_empty())
     }
 
+    /// Whether nothing is left to do, not even once an epoch that is full has been cut.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.inbox.is_empty() && self.ready.is_empty()
+    }
+
     /// Whether records wait to be looked at.
     #[must_use]
     pub fn has_inbox(&self) -> bool {

@@ -5,6 +5,7 @@ use crate::flow::assignment::{self, Facts, Resume};
 use crate::ports::{Durable, PortError, Source, SourceEvent};
 use crate::runtime::compute::Command;
 use crate::runtime::stations::{Crew, RestoreRequest};
+use treble_schemas::{StreamId, StreamState};
 
 impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     pub(super) fn rebalance(&mut self, event: SourceEvent) -> Result<(), WorkerError> {
@@ -99,12 +100,17 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
             self.observer.note("states of another topology left aside", &format!("{partition}: {count}"));
             durable.streams.clear();
         }
-        let alive = durable.streams.iter().filter(|(_, state)| state.aborted.is_none());
+        // A stream that was given up must be read to its END too, from the earliest chunk that came before its turn; but
+        // where that is gone, nothing is lost by it.
+        let restart_offset = |(_, state): &(StreamId, StreamState)| match state.aborted {
+            Some(_) => state.restart_offset.max(durable.log_start),
+            None => state.restart_offset,
+        };
         let facts = Facts {
             committed: durable.committed,
             log_start: durable.log_start,
             log_end: durable.log_end,
-            restart_offsets: alive.map(|(_, state)| state.restart_offset).collect(),
+            restart_offsets: durable.streams.iter().map(restart_offset).collect(),
         };
         let resume = assignment::resume(&facts, self.limits.on_lost_restart)
             .map_err(|error| WorkerError::Resume { partition, error })?;
