@@ -34,7 +34,9 @@ impl fmt::Debug for MemberContext {
 
 impl ClientContext for MemberContext {
     fn error(&self, error: KafkaError, reason: &str) {
-        (self.on_error)(&format!("{error}: {reason}"));
+        if is_trouble(&error) {
+            (self.on_error)(&format!("{error}: {reason}"));
+        }
     }
 
     fn stats(&self, _: Statistics) {}
@@ -218,6 +220,11 @@ impl Drop for KafkaSource {
     }
 }
 
+/// The end of a partition comes as an error of the client, too; it is none, and comes several times a second.
+fn is_trouble(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() != Some(rdkafka::types::RDKafkaErrorCode::PartitionEOF)
+}
+
 fn polled_error(error: &KafkaError) -> Result<(), PortError> {
     use rdkafka::types::RDKafkaErrorCode as Code;
     match error {
@@ -239,4 +246,16 @@ fn fatal(what: &str, error: &KafkaError) -> PortError {
 
 fn retriable(what: &str, error: &KafkaError) -> PortError {
     PortError::Retriable(format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::types::RDKafkaErrorCode as Code;
+
+    #[test]
+    fn the_end_of_a_partition_is_no_trouble_to_warn_of() {
+        assert!(!is_trouble(&KafkaError::Global(Code::PartitionEOF)));
+        assert!(is_trouble(&KafkaError::Global(Code::AllBrokersDown)));
+    }
 }
