@@ -109,8 +109,8 @@ pub enum RunError {
     },
 }
 
-/// Commands waiting for one compute thread. Every command makes a thread answer a few times at most, so that a
-/// worker waiting to send never meets a thread waiting to answer while [`REPLIES`] is larger.
+/// Commands waiting for one compute thread. A thread takes all that wait before each slice of work and answers a slice
+/// a few times at most, so that a worker waiting to send never meets a thread waiting to answer while [`REPLIES`] is larger.
 const COMMANDS: usize = 1024;
 /// Answers waiting for the worker, for each compute thread.
 const REPLIES: usize = 4 * COMMANDS;
