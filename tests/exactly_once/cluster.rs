@@ -33,7 +33,7 @@ fn a_broker_restarted_changes_nothing() -> Result<()> {
 
 /// As in a power cut.
 #[test]
-#[ignore = "two of 21 runs stalled: a state topic's last stable offset stayed at a transaction of before the kill; `make soak`"]
+#[ignore = "a lone broker may lose transaction markers while it starts (docs/delivery.md), as in 2 of 21 runs; `make soak`"]
 fn the_only_broker_killed_changes_nothing() -> Result<()> {
     outage("outage", |cluster| cluster.kill_node(1))
 }
@@ -57,14 +57,13 @@ fn one_broker_of_three_killed_changes_nothing() -> Result<()> {
 
 /// The broker stands still for longer than `commit.deadline_ms`: what became of the commits under way is unknown.
 #[test]
-#[ignore = "one of four runs stalled, after 29 records, for a reason not yet known; `make soak`"]
 fn commits_whose_outcome_is_unknown_are_settled_before_anything_goes_on() -> Result<()> {
     let mut trial = Trial::start_alone(1, "unknown")?;
     trial.while_flowing(|cluster, _| {
         for _ in 0..2 {
             thread::park_timeout(Duration::from_secs(3));
             cluster.freeze("1")?;
-            thread::park_timeout(Duration::from_secs(6));
+            thread::park_timeout(Duration::from_secs(5));
             cluster.wake("1")?;
         }
         Ok(())

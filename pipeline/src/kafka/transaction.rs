@@ -1,28 +1,57 @@
 //! [`Transactions`] over a `BaseProducer` that its thread owns: begin, produce, offsets, commit, or abort.
 //!
+//! One producer serves as long as nothing goes wrong. After an abort, and after any transaction in which a request may
+//! have been given up while it was under way, the next one gets a new producer, whose epoch is higher: librdkafka does
+//! not speak KIP-890, under which every transaction has an epoch of its own, so a request that arrives late, an
+//! EndTxn or a Produce, would be taken for one of the transaction that is open then.
+//!
 //! The late transaction of ADR 0002: it is opened when everything is ready, and is open for milliseconds. A
 //! `ThreadedProducer` is not used: its poll thread and `flush` take the delivery events from each other,
 //! and every commit would wait for a 100 ms poll.
 
 use super::headers;
-use crate::ports::{Epoch, OutRecord, Outcome, PortError, Transactions};
+use crate::ports::{Clock, Epoch, OutRecord, Outcome, PortError, Transactions};
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
-use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Remembers whether a record of the open transaction was refused.
+mod offsets;
+#[cfg(test)]
+mod tests;
+
+/// Remembers what went wrong during the open transaction.
 #[derive(Debug, Default)]
 struct Deliveries {
+    /// Records that were refused.
     failed: AtomicU64,
+    /// Whether a connection was lost or a request timed out: it may arrive yet.
+    troubled: AtomicBool,
 }
 
-impl ClientContext for Deliveries {}
+impl Deliveries {
+    fn begin(&self) {
+        self.failed.store(0, Ordering::Relaxed);
+        self.troubled.store(false, Ordering::Relaxed);
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, _: &str) {
+        if TROUBLE.contains(&facility) {
+            self.troubled.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Under these names librdkafka logs, down to level "info", that a connection that was not idle was lost, and that
+/// requests timed out. Its error events leave out what it mends by itself.
+const TROUBLE: [&str; 2] = ["FAIL", "REQTMOUT"];
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
@@ -38,8 +67,8 @@ impl ProducerContext for Deliveries {
 pub struct KafkaTransactions {
     config: ClientConfig,
     input_topic: Arc<str>,
-    clock: Arc<dyn crate::ports::Clock>,
-    producer: Option<BaseProducer<Deliveries>>,
+    clock: Arc<dyn Clock>,
+    producer: Option<Arc<BaseProducer<Deliveries>>>,
 }
 
 impl std::fmt::Debug for KafkaTransactions {
@@ -62,30 +91,29 @@ enum Failure {
 impl KafkaTransactions {
     /// A producer to be built from `config`; offsets are those of `input_topic`.
     #[must_use]
-    pub fn new(config: ClientConfig, input_topic: &str, clock: Arc<dyn crate::ports::Clock>) -> Self {
+    pub fn new(mut config: ClientConfig, input_topic: &str, clock: Arc<dyn Clock>) -> Self {
+        config.set_log_level(RDKafkaLogLevel::Info);
         Self { config, input_topic: input_topic.into(), clock, producer: None }
     }
 
     fn attempt(
         &self,
         epoch: &Epoch,
-        membership: &ConsumerGroupMetadata,
+        membership: ConsumerGroupMetadata,
         until: Duration,
     ) -> Result<(), Failure> {
         let producer = self.producer()?;
-        producer.context().failed.store(0, Ordering::Relaxed);
+        hear(producer);
+        producer.context().begin();
         producer.begin_transaction().map_err(|error| classify("begin", &error))?;
         for record in &epoch.records {
             self.produce(producer, record, until)?;
         }
         if !epoch.offsets.is_empty() {
-            let offsets = self.offsets(&epoch.offsets)?;
-            self.retry(until, "offsets", |left| {
-                producer.send_offsets_to_transaction(&offsets, membership, left)
-            })?;
+            self.send_offsets(producer, &epoch.offsets, membership, until)?;
         }
         self.await_deliveries(producer, until)?;
-        self.retry(until, "commit", |left| producer.commit_transaction(left))
+        retry(&*self.clock, producer, until, "commit", |left| producer.commit_transaction(left))
     }
 
     fn produce(
@@ -119,15 +147,6 @@ impl KafkaTransactions {
         }
     }
 
-    fn offsets(&self, offsets: &[(i32, i64)]) -> Result<TopicPartitionList, Failure> {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (partition, position) in offsets {
-            list.add_partition_offset(&self.input_topic, *partition, Offset::Offset(*position))
-                .map_err(|error| classify("offsets", &error))?;
-        }
-        Ok(list)
-    }
-
     fn await_deliveries(&self, producer: &BaseProducer<Deliveries>, until: Duration) -> Result<(), Failure> {
         while producer.in_flight_count() > 0 {
             if self.clock.now() >= until {
@@ -141,35 +160,7 @@ impl KafkaTransactions {
         }
     }
 
-    /// Calls `step` until it succeeds, fails for good, or the deadline has passed. A commit whose outcome is
-    /// unknown is asked for again: it is idempotent.
-    fn retry(
-        &self,
-        until: Duration,
-        what: &str,
-        step: impl Fn(Duration) -> Result<(), KafkaError>,
-    ) -> Result<(), Failure> {
-        loop {
-            let left = until.saturating_sub(self.clock.now()).max(Duration::from_millis(1));
-            let Err(error) = step(left) else { return Ok(()) };
-            let late = self.clock.now() >= until;
-            match (&error, late) {
-                (KafkaError::Transaction(fault), false) if fault.is_retriable() => {}
-                (KafkaError::Flush(_), false) => {}
-                (KafkaError::Transaction(fault), true) if fault.is_retriable() && what == "commit" => {
-                    // Neither committed nor aborted as far as we know: only a new producer, whose
-                    // initialisation resolves it, and the committed offsets can tell.
-                    return Err(Failure::Broken {
-                        reason: format!("commit: outcome unknown: {error}"),
-                        fenced: false,
-                    });
-                }
-                _ => return Err(classify(what, &error)),
-            }
-        }
-    }
-
-    fn producer(&self) -> Result<&BaseProducer<Deliveries>, Failure> {
+    fn producer(&self) -> Result<&Arc<BaseProducer<Deliveries>>, Failure> {
         let missing = || Failure::Broken { reason: "not initialised".to_owned(), fenced: false };
         self.producer.as_ref().ok_or_else(missing)
     }
@@ -181,7 +172,37 @@ impl KafkaTransactions {
         while producer.in_flight_count() > 0 && self.clock.now() < until {
             producer.poll(Duration::from_millis(1));
         }
-        self.retry(until, "abort", |left| producer.abort_transaction(left))
+        retry(&*self.clock, producer, until, "abort", |left| producer.abort_transaction(left))
+    }
+
+    fn settle(&self, epoch: &Epoch, membership: ConsumerGroupMetadata, deadline: Duration) -> Outcome {
+        let until = self.clock.now() + deadline;
+        match self.attempt(epoch, membership, until) {
+            Ok(()) => Outcome::Committed,
+            Err(Failure::Broken { reason, fenced }) => Outcome::Broken { reason, fenced },
+            Err(Failure::Abort(reason)) => match self.abort(deadline) {
+                Ok(()) => Outcome::Aborted { reason },
+                Err(Failure::Abort(also)) => {
+                    Outcome::Broken { reason: format!("{reason}; abort: {also}"), fenced: false }
+                }
+                Err(Failure::Broken { reason, fenced }) => Outcome::Broken { reason, fenced },
+            },
+        }
+    }
+
+    /// Whether a request of the last transaction may be under way still.
+    fn is_troubled(&self) -> bool {
+        self.producer.as_ref().is_some_and(|producer| {
+            hear(producer);
+            producer.context().troubled.load(Ordering::Relaxed)
+        })
+    }
+}
+
+/// Hears the log lines and errors that wait; polled without patience, a producer gives one at a time.
+fn hear(producer: &BaseProducer<Deliveries>) {
+    for _ in 0..64 {
+        producer.poll(Duration::ZERO);
     }
 }
 
@@ -193,7 +214,7 @@ impl Transactions<ConsumerGroupMetadata> for KafkaTransactions {
         let producer = built.map_err(|error| PortError::Fatal(format!("producer: {error}")))?;
         match producer.init_transactions(INIT_PATIENCE) {
             Ok(()) => {
-                self.producer = Some(producer);
+                self.producer = Some(Arc::new(producer));
                 Ok(())
             }
             Err(KafkaError::Transaction(fault)) if fault.is_fatal() => Err(PortError::Fatal(format!(
@@ -204,24 +225,52 @@ impl Transactions<ConsumerGroupMetadata> for KafkaTransactions {
     }
 
     fn commit(&mut self, epoch: &Epoch, membership: ConsumerGroupMetadata, deadline: Duration) -> Outcome {
-        let until = self.clock.now() + deadline;
-        match self.attempt(epoch, &membership, until) {
-            Ok(()) => Outcome::Committed,
-            Err(Failure::Abort(reason)) => match self.abort(deadline) {
+        let outcome = self.settle(epoch, membership, deadline);
+        match outcome {
+            Outcome::Committed if self.is_troubled() => {
+                // Committed is committed: where there is no new producer yet, the next epoch finds none, and asks.
+                self.init().ok();
+                Outcome::Committed
+            }
+            Outcome::Committed => Outcome::Committed,
+            Outcome::Aborted { reason } => match self.init() {
                 Ok(()) => Outcome::Aborted { reason },
-                Err(Failure::Abort(also)) => {
-                    self.producer = None;
-                    Outcome::Broken { reason: format!("{reason}; abort: {also}"), fenced: false }
-                }
-                Err(Failure::Broken { reason, fenced }) => {
-                    self.producer = None;
-                    Outcome::Broken { reason, fenced }
-                }
+                Err(error) => Outcome::Broken { reason: format!("{reason}; {error}"), fenced: false },
             },
-            Err(Failure::Broken { reason, fenced }) => {
+            Outcome::Broken { reason, fenced } => {
                 self.producer = None;
                 Outcome::Broken { reason, fenced }
             }
+        }
+    }
+}
+
+/// Calls `step` until it succeeds, fails for good, or the deadline has passed. A commit whose outcome is unknown is
+/// asked for again: it is idempotent.
+fn retry(
+    clock: &dyn Clock,
+    producer: &BaseProducer<Deliveries>,
+    until: Duration,
+    what: &str,
+    step: impl Fn(Duration) -> Result<(), KafkaError>,
+) -> Result<(), Failure> {
+    loop {
+        let left = until.saturating_sub(clock.now()).max(Duration::from_millis(1));
+        let Err(error) = step(left) else { return Ok(()) };
+        producer.context().troubled.store(true, Ordering::Relaxed);
+        let late = clock.now() >= until;
+        match (&error, late) {
+            (KafkaError::Transaction(fault), false) if fault.is_retriable() => {}
+            (KafkaError::Flush(_), false) => {}
+            (KafkaError::Transaction(fault), true) if fault.is_retriable() && what == "commit" => {
+                // Neither committed nor aborted as far as we know: only a new producer, whose
+                // initialisation resolves it, and the committed offsets can tell.
+                return Err(Failure::Broken {
+                    reason: format!("commit: outcome unknown: {error}"),
+                    fenced: false,
+                });
+            }
+            _ => return Err(classify(what, &error)),
         }
     }
 }

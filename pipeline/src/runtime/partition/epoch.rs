@@ -15,7 +15,8 @@ pub struct EpochPart {
     pub tenure: u64,
     /// Records to write, in order.
     pub records: Vec<OutRecord>,
-    /// The position to commit, if it moved.
+    /// The position to commit: always where there are records, so that no transaction goes without the proof of
+    /// membership that is sent with it.
     pub position: Option<i64>,
 }
 
@@ -95,10 +96,9 @@ impl Partition {
             }
         }
         self.record_bytes = 0;
-        Ok(EpochPart {
-            tenure: self.tenure,
-            records: std::mem::take(&mut self.records),
-            position: self.watermark.freeze(),
-        })
+        let records = std::mem::take(&mut self.records);
+        let moved = self.watermark.freeze();
+        let position = if records.is_empty() { moved } else { Some(self.watermark.position()) };
+        Ok(EpochPart { tenure: self.tenure, records, position })
     }
 }
