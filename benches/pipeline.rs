@@ -1,7 +1,7 @@
 //! The whole pipeline on a real Kafka: beside the sum of its stages, beside the same job written in Python, live, and under
 //! more and more streams.
 //!
-//! Run by `make bench`. Brokers, pipeline and publisher share the machine, as they do in a test: figures of this table are
+//! Run by `make bench`; with names after `--`, only those groups: `live`, `rolling`, `crowd`, `throughput`, `day`. Brokers, pipeline and publisher share the machine, as they do in a test: figures of this table are
 //! floors.
 
 #[path = "pipeline/crowd.rs"]
@@ -15,16 +15,35 @@ mod rolling;
 #[path = "pipeline/throughput.rs"]
 mod throughput;
 
-use anyhow::Result;
-use treble_bench_support::report;
+use anyhow::{Result, ensure};
+use treble_bench_support::{Figure, report};
 use treble_test_support::broker::LocalStack;
 
+type Group = fn(&LocalStack) -> Result<Vec<Figure>>;
+
+const GROUPS: [(&str, Group); 5] = [
+    ("live", live::figures),
+    ("rolling", rolling::figures),
+    ("crowd", crowd::figures),
+    ("throughput", throughput::figures),
+    ("day", |_| day::figures()),
+];
+
 fn main() -> Result<()> {
-    // Told one after the other: all of it takes a quarter of an hour.
+    // `cargo bench` adds an argument of its own, `--bench`.
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let known = |name: &String| GROUPS.iter().any(|(group, _)| group == name);
+    ensure!(
+        wanted.iter().all(known),
+        "of {wanted:?} not all are groups: live, rolling, crowd, throughput, day"
+    );
     let stack = LocalStack::start(1)?;
-    report(&live::figures(&stack)?)?;
-    report(&rolling::figures(&stack)?)?;
-    report(&crowd::figures(&stack)?)?;
-    report(&throughput::figures(&stack)?)?;
-    report(&day::figures()?)
+    for (name, figures) in GROUPS {
+        if wanted.is_empty() || wanted.iter().any(|group| group == name) {
+            // Told one after the other: all of it takes a quarter of an hour.
+            report(&figures(&stack)?)?;
+        }
+    }
+    Ok(())
 }
