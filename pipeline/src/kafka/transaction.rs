@@ -139,7 +139,7 @@ impl KafkaTransactions {
                     if self.clock.now() >= until {
                         return Err(Failure::Abort("the producer's queue stayed full".to_owned()));
                     }
-                    producer.poll(Duration::from_millis(1));
+                    attend(producer);
                     message = refused;
                 }
                 Err((error, _)) => return Err(classify(&format!("produce to {}", record.topic), &error)),
@@ -152,7 +152,7 @@ impl KafkaTransactions {
             if self.clock.now() >= until {
                 return Err(Failure::Abort("records were not acknowledged within the deadline".to_owned()));
             }
-            producer.poll(Duration::from_millis(1));
+            attend(producer);
         }
         match producer.context().failed.load(Ordering::Relaxed) {
             0 => Ok(()),
@@ -170,7 +170,7 @@ impl KafkaTransactions {
         producer.purge(PurgeConfig::default().queue().inflight());
         let until = self.clock.now() + deadline;
         while producer.in_flight_count() > 0 && self.clock.now() < until {
-            producer.poll(Duration::from_millis(1));
+            attend(producer);
         }
         retry(&*self.clock, producer, until, "abort", |left| producer.abort_transaction(left))
     }
@@ -197,6 +197,13 @@ impl KafkaTransactions {
             producer.context().troubled.load(Ordering::Relaxed)
         })
     }
+}
+
+/// Serves the producer's events, and lets a moment pass. Not `poll` with patience: it stays to the end of it, whatever comes,
+/// and burns the last millisecond.
+fn attend(producer: &BaseProducer<Deliveries>) {
+    hear(producer);
+    std::thread::park_timeout(Duration::from_micros(500));
 }
 
 /// Hears the log lines and errors that wait; polled without patience, a producer gives one at a time.
