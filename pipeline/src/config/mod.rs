@@ -28,7 +28,7 @@ pub use origin::Origin;
 pub use settings::{Setting, Settings, shown};
 pub use sources::{Assignment, FILE_NAME, Request, Surroundings};
 pub use types::{
-    AdminConfig, CommitConfig, Config, EventsConfig, FlowConfig, KafkaConfig, LogConfig, LogFormat,
+    AdminConfig, CommitConfig, Config, EventsConfig, FlowConfig, KafkaConfig, LogConfig, LogFormat, Loudness,
     OnLostRestart, OnNewTopology, RegistryConfig, SaslMechanism, SecurityProtocol, TopicsConfig,
 };
 

@@ -233,8 +233,20 @@ pub enum OnNewTopology {
 pub struct EventsConfig {
     /// Whether events and reports are written.
     pub enabled: bool,
-    /// Whether reports say how the sound is.
-    pub loudness: bool,
+    /// Of which streams reports say how the sound is.
+    pub loudness: Loudness,
+}
+
+/// Whose sound is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Loudness {
+    /// Nobody's.
+    Off,
+    /// That of streams in bulk. A meter holds 400 ms of every channel, more than the stages of a live stream together.
+    Bulk,
+    /// Everybody's.
+    All,
 }
 
 /// The port of operators.

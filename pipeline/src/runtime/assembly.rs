@@ -11,7 +11,7 @@ use super::threads::{ComputeLinks, ThreadCrew, restore_station, transaction_stat
 use super::worker::{Worker, WorkerError, WorkerLimits};
 use crate::admin::http::{self, ListenError};
 use crate::clock::SystemClock;
-use crate::config::{Config, OnLostRestart as LostRestartKey};
+use crate::config::{Config, Loudness, OnLostRestart as LostRestartKey};
 use crate::flow::assignment::{OnLostRestart, ResumeError};
 use crate::flow::epoch::EpochLimits;
 use crate::flow::retry::Backoff;
@@ -271,8 +271,8 @@ impl Parts<'_> {
             Arc::clone(&self.clock),
         );
         let events = events::writer(self.config, segment, &self.ids, &self.assets, &topics)?;
-        let meters =
-            events.as_ref().is_some_and(|events| events.ends_pipeline) && self.config.events.loudness;
+        let reports = events.as_ref().is_some_and(|events| events.ends_pipeline);
+        let whose = if reports { self.config.events.loudness } else { Loudness::Off };
         let writer = match events {
             Some(events) => writer.with_events(events),
             None => writer,
@@ -285,7 +285,7 @@ impl Parts<'_> {
                 stages: segment.stages.clone(),
                 configs: Arc::new(self.config.stage_configs.clone()),
                 assets: self.assets.clone(),
-                decorate: Some(if meters { events::metered(segment, timed) } else { timed }),
+                decorate: Some(events::metered(segment, whose, timed)),
             },
             writer,
             limits: PartitionLimits {

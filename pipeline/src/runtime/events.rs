@@ -4,7 +4,7 @@ use super::account::Reporter;
 use super::blueprint::Decorate;
 use super::meter::Metering;
 use super::records::EventWriter;
-use crate::config::Config;
+use crate::config::{Config, Loudness};
 use crate::schema_registry::{ContractIds, RegistryError};
 use crate::stages::STAGES;
 use crate::topology::Segment;
@@ -49,10 +49,16 @@ pub fn writer(
     }))
 }
 
-/// `inner`, and a meter around the segment's last stage.
+/// `inner`, and a meter around the segment's last stage where somebody's sound is to be measured.
 #[must_use]
-pub fn metered(segment: &Segment, inner: Arc<dyn Decorate>) -> Arc<dyn Decorate> {
-    Arc::new(Metering { stage: last(segment).unwrap_or_default(), inner })
+pub fn metered(segment: &Segment, whose: Loudness, inner: Arc<dyn Decorate>) -> Arc<dyn Decorate> {
+    match whose {
+        Loudness::Off => inner,
+        Loudness::Bulk | Loudness::All => {
+            let stage = last(segment).unwrap_or_default();
+            Arc::new(Metering { stage, live: whose == Loudness::All, inner })
+        }
+    }
 }
 
 fn last(segment: &Segment) -> Option<&'static str> {

@@ -7,7 +7,7 @@ use super::blueprint::Decorate;
 use crate::stages::ErasedStage;
 use ebur128::{EbuR128, Mode};
 use std::sync::Arc;
-use treble_core::{AnyPayload, Fact, Measures, Outbox, PcmBlock, Restart, StageError, Window};
+use treble_core::{AnyPayload, Fact, Measures, Outbox, Pace, PcmBlock, Restart, StageError, Window};
 
 /// -60 dBFS.
 const SILENCE: f32 = 0.001;
@@ -17,6 +17,8 @@ const SILENCE: f32 = 0.001;
 pub struct Metering {
     /// The stage to be measured.
     pub stage: &'static str,
+    /// Whether live streams are measured too.
+    pub live: bool,
     /// What else observes stages.
     pub inner: Arc<dyn Decorate>,
 }
@@ -27,13 +29,14 @@ impl Decorate for Metering {
         if name != self.stage {
             return stage;
         }
-        Box::new(Metered { stage, meter: Meter::Unheard })
+        Box::new(Metered { stage, live: self.live, meter: Meter::Unheard })
     }
 }
 
 #[derive(Debug)]
 struct Metered {
     stage: Box<dyn ErasedStage>,
+    live: bool,
     meter: Meter,
 }
 
@@ -102,7 +105,9 @@ impl ErasedStage for Metered {
     }
 
     fn push(&mut self, input: AnyPayload, out: &mut Outbox<AnyPayload>) -> Result<(), StageError> {
-        if let AnyPayload::Pcm(block) = &input {
+        if let AnyPayload::Pcm(block) = &input
+            && (self.live || block.spec().pace == Pace::Bulk)
+        {
             self.meter.hear(block);
         }
         self.stage.push(input, out)
@@ -132,7 +137,7 @@ impl ErasedStage for Metered {
 mod tests {
     use super::*;
     use std::f32::consts::TAU;
-    use treble_core::{ChannelCount, Pace, PcmSpec, SampleDepth, SampleRate};
+    use treble_core::{ChannelCount, PcmSpec, SampleDepth, SampleRate};
 
     fn measure(amplitude: f32) -> Measures {
         let spec = PcmSpec {

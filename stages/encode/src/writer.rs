@@ -9,8 +9,7 @@ use treble_core::{Codec, PcmSpec, StageError};
 /// One format, for one stream.
 #[derive(Debug)]
 pub(crate) enum Writer {
-    /// Boxed, since the frame writer's caches are large.
-    Flac(Box<FlacWriter>),
+    Flac(FlacWriter),
     Opus(OpusWriter),
     Wav(WavWriter),
 }
@@ -19,7 +18,7 @@ impl Writer {
     pub(crate) fn new(config: &EncodeConfig, spec: PcmSpec) -> Result<Self, StageError> {
         let bits = Self::bits(config);
         match config.codec {
-            Codec::Flac => FlacWriter::new(spec, bits, config.flac.compression).map(Box::new).map(Self::Flac),
+            Codec::Flac => FlacWriter::new(spec, bits, config.flac.compression).map(Self::Flac),
             Codec::Opus => OpusWriter::new(spec, config.opus.bitrate_bps).map(Self::Opus),
             Codec::Wav => Ok(Self::Wav(WavWriter::new(spec, bits))),
         }

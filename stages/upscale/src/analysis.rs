@@ -61,6 +61,18 @@ impl Analysis {
         self.signal.push(planes);
     }
 
+    /// Takes the next samples for the detector alone: nothing is held once it has decided.
+    pub(crate) fn listen(&mut self, planes: &[Vec<f32>]) {
+        if self.detector.decision().is_none() {
+            self.push(planes);
+            self.advance(false, |_, _, _| ());
+            self.forget_before(i64::MAX);
+            if self.detector.decision().is_some() {
+                self.signal = History::new(self.signal.channels(), self.signal.end());
+            }
+        }
+    }
+
     /// Takes the end of the stream.
     pub(crate) fn finish(&mut self) {
         self.end = Some(self.signal.end());

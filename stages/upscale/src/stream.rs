@@ -221,9 +221,7 @@ impl Stream {
     fn take_signal(&mut self, signal: Vec<Vec<f32>>, out: &mut Outbox<PcmBlock>) {
         match &mut self.path {
             Path::Plain(analysis) => {
-                analysis.push(&signal);
-                analysis.advance(false, |_, _, _| ());
-                analysis.forget_before(i64::MAX);
+                analysis.listen(&signal);
                 self.cutter.push(&signal, out);
             }
             Path::Restored(restorer) => {

@@ -1,0 +1,137 @@
+//! What a live stream costs in a worker: bytes on the heap between two commits, counted by the allocator, stage by stage.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its table"
+)]
+
+use bytes::Bytes;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use treble_core::{AnyPayload, Assets, EncodedChunk, EncodedFormat, Outbox, Pace};
+use treble_pipeline::runtime::blueprint::{Blueprint, Decorate};
+use treble_pipeline::runtime::meter::Metering;
+use treble_pipeline::stages::{ErasedStage, STAGES, StageConfigs};
+
+const KIB: usize = 1 << 10;
+
+/// Counts the bytes that this thread has on the heap.
+struct Counting;
+
+thread_local! {
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    // A thread that ends frees after its counter is gone.
+    let _gone = LIVE.try_with(|live| live.set(live.get() + bytes));
+}
+
+#[expect(unsafe_code, reason = "the trait of allocators demands it")]
+// SAFETY: every call is handed to the system's allocator as it is; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's promises are those that are asked for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Nothing but itself.
+#[derive(Debug)]
+struct Plain;
+
+impl Decorate for Plain {
+    fn decorate(&self, _: &'static str, inner: Box<dyn ErasedStage>) -> Box<dyn ErasedStage> {
+        inner
+    }
+}
+
+fn wav(rate_hz: u32, channels: u16, seconds: u32) -> Vec<u8> {
+    let mut wav = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x01\0".to_vec();
+    wav.extend(channels.to_le_bytes());
+    wav.extend(rate_hz.to_le_bytes());
+    wav.extend((rate_hz * u32::from(channels) * 2).to_le_bytes());
+    wav.extend((channels * 2).to_le_bytes());
+    wav.extend(b"\x10\0data\xff\xff\xff\xff");
+    for frame in 0..rate_hz * seconds {
+        let sample = (f64::from(frame) * 0.3).sin() * 8_000.0;
+        for _ in 0..channels {
+            #[expect(clippy::cast_possible_truncation, reason = "within 16 bits")]
+            wav.extend((sample as i16).to_le_bytes());
+        }
+    }
+    wav
+}
+
+/// Feeds 10 s of a live stream in pieces of 100 ms and drops what comes out, as a worker does once it is committed; what
+/// each stage then holds, and the most that all held between two pieces.
+fn held(rate_hz: u32, channels: u16) -> ([usize; STAGES.len()], usize) {
+    let meter = Metering { stage: "encode", live: false, inner: Arc::new(Plain) };
+    let blueprint = Blueprint {
+        stages: STAGES.iter().collect(),
+        configs: Arc::new(StageConfigs::default()),
+        assets: Assets::default(),
+        decorate: Some(Arc::new(meter)),
+    };
+    let wav = Bytes::from(wav(rate_hz, channels, 10));
+    let before = LIVE.get();
+    let mut stages: Vec<_> = STAGES.iter().map(|entry| blueprint.build(entry).unwrap()).collect();
+    let mut most = 0;
+    for piece in wav.chunks(rate_hz as usize / 10 * usize::from(channels) * 2) {
+        push(&mut stages, wav.slice_ref(piece));
+        most = most.max(LIVE.get() - before);
+    }
+    let mut each = [0; STAGES.len()];
+    for (bytes, stage) in each.iter_mut().zip(stages) {
+        let with = LIVE.get();
+        drop(stage);
+        *bytes = usize::try_from(with - LIVE.get()).unwrap();
+    }
+    (each, usize::try_from(most).unwrap())
+}
+
+fn push(stages: &mut [Box<dyn ErasedStage>], data: Bytes) {
+    let format = EncodedFormat { pace: Pace::Live, ..EncodedFormat::default() };
+    let mut payloads = vec![AnyPayload::Encoded(EncodedChunk { format, data, ..EncodedChunk::default() })];
+    for stage in stages {
+        let mut out = Outbox::default();
+        payloads.drain(..).for_each(|payload| stage.push(payload, &mut out).unwrap());
+        payloads = out.items;
+    }
+}
+
+/// Rate, channels, the KiB that such a stream may hold once its band is known, and before. Of each, 64 are the ring that
+/// Symphonia reads through, and up to 170 the plan of the rate converter's transforms.
+const CASES: [(u32, u16, usize, usize); 4] =
+    [(8_000, 1, 288, 336), (16_000, 1, 256, 288), (44_100, 2, 448, 528), (48_000, 2, 256, 336)];
+
+#[test]
+fn a_live_stream_stays_within_its_allowance() {
+    // What all streams of a thread share is no stream's.
+    for (rate_hz, channels, ..) in CASES {
+        held(rate_hz, channels);
+    }
+    println!(
+        "{:<14}{:>8}{:>9}{:>8}{:>12}{:>10}",
+        "live stream", "decode", "upscale", "encode", "settled KiB", "most KiB"
+    );
+    for (rate_hz, channels, settled, most) in CASES {
+        let (each, peak) = held(rate_hz, channels);
+        let [decode, upscale, encode] = each.map(|bytes| bytes.div_ceil(KIB));
+        let (name, sum, peak) =
+            (format!("{rate_hz} Hz x {channels}"), decode + upscale + encode, peak.div_ceil(KIB));
+        println!("{name:<14}{decode:>8}{upscale:>9}{encode:>8}{sum:>12}{peak:>10}");
+        assert!(sum <= settled && peak <= most, "{name}: {settled} KiB and {most} KiB are allowed");
+    }
+}
