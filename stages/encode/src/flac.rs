@@ -103,7 +103,7 @@ impl FrameWriter {
     fn new(compression: Compression) -> Self {
         let options = match compression {
             Compression::Fast => Options::fast(),
-            Compression::Default => Options::default(),
+            Compression::Default => Options::default().fast_channel_correlation(true),
             Compression::Best => Options::best(),
         };
         let sink = Sink::default();
