@@ -10,7 +10,7 @@ FILE ?=
 KILLS ?= 200
 PROFILE ?= dev
 
-.PHONY: help setup build demo test lint fmt unit fuzz soak bench kafka-up kafka-down kafka-status kafka-logs clean
+.PHONY: help setup build demo test lint fmt unit fuzz soak bench monitoring-test monitoring-up monitoring-down kafka-up kafka-down kafka-status kafka-logs clean
 
 help: ## Show this list
 	@printf 'Treble: audio super-resolution on Kafka\n\n'
@@ -51,6 +51,17 @@ bench: setup ## Measure against each stage's limit; writes target/bench/summary.
 	rm -f target/bench/summary.json
 	$(CARGO) build --locked --workspace --bins --profile $(PROFILE)
 	$(CARGO) bench --locked --workspace --profile $(PROFILE) --bench stages --bench pipeline
+
+monitoring-test: ## Check rules, alerts, routes and templates with promtool and amtool
+	@infra/setup/setup --tests
+	@infra/monitoring/check
+
+monitoring-up: ## Start a local Prometheus and Alertmanager beside the pipeline
+	@infra/setup/setup --tests
+	@infra/monitoring/up
+
+monitoring-down: ## Stop them; data stays under .treble/monitoring
+	@infra/monitoring/down
 
 kafka-up: ## Start the local Kafka and schema registry; returns when both answer
 	@infra/kafka/up

@@ -1,8 +1,10 @@
 //! The same stages over a file, without Kafka: what `treble upscale` runs, and what the pipeline's output is
 //! compared with byte for byte.
 
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::error::{ChainBuildError, ChainError};
+use crate::ports::Clock;
 use crate::runtime::assembly::{self, RunError};
 use crate::runtime::blueprint::Blueprint;
 use crate::runtime::chain::{Chain, ChainOutput, ChainRestart};
@@ -67,11 +69,12 @@ pub fn upscale(
     on_progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, OfflineError> {
     let metrics = Metrics::new().map_err(|error| Box::new(RunError::Metrics(error.to_string())))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let all = Config { stages: STAGES.iter().map(|entry| entry.name.to_owned()).collect(), ..config.clone() };
     let blueprint = Blueprint {
         stages: STAGES.iter().collect(),
         configs: Arc::new(config.stage_configs.clone()),
-        assets: assembly::assets(&all, &metrics).map_err(Box::new)?,
+        assets: assembly::assets(&all, &metrics, &clock).map_err(Box::new)?,
         decorate: None,
     };
     let chain = Chain::resume(&blueprint, &ChainRestart::default())?;

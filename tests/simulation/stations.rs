@@ -11,7 +11,7 @@ use treble_pipeline::memory::{
 };
 use treble_pipeline::ports::{Epoch, OutRecord, Outcome, Transactions};
 use treble_pipeline::runtime::compute::{Command, Compute, ComputeSetup, Observer, Reply};
-use treble_pipeline::runtime::partition::Notice;
+use treble_pipeline::runtime::partition::{Load, Notice};
 use treble_pipeline::runtime::stations::{
     Crew, RestoreAnswer, RestoreRequest, Station, StationGone, TransactionAnswer, TransactionRequest,
 };
@@ -66,7 +66,7 @@ pub(crate) struct Silent;
 
 impl Observer for Silent {
     fn notice(&self, _: i32, _: Notice) {}
-    fn streams(&self, _: usize) {}
+    fn load(&self, _: Load) {}
     fn registry_unavailable(&self, _: &str) {}
 }
 

@@ -5,7 +5,7 @@ use crate::chance::Chance;
 use crate::input::{DLQ, GROUP, Scenario, blueprint, segment};
 use crate::stations::{Committing, Computing, Fault, Protocol, Restoring, Silent, SimulatedCrew};
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use treble_pipeline::memory::{
     ManualClock, MemoryCluster, MemoryMembership, MemorySchemas, MemorySource, MemoryStateLog,
     MemoryTransactions,
 };
-use treble_pipeline::ports::{OutRecord, Outcome, PortError, Source, SourceEvent};
+use treble_pipeline::ports::{Epoch, OutRecord, Outcome, PortError, Source, SourceEvent};
 use treble_pipeline::runtime::compute::ComputeSetup;
 use treble_pipeline::runtime::partition::PartitionLimits;
 use treble_pipeline::runtime::records::RecordWriter;
@@ -83,10 +83,12 @@ impl Source for Metered {
 struct Unwatched;
 
 impl WorkerObserver for Unwatched {
-    fn committed(&self, _: &Outcome, _: Duration, _: &[(i32, i64)]) {}
+    fn polled(&self, _: usize, _: u64) {}
+    fn submitted(&self) {}
+    fn committed(&self, _: &Outcome, _: Duration, _: &Epoch) {}
     fn restored(&self, _: i32, _: i64) {}
-    fn assignment(&self, _: usize, _: usize) {}
-    fn in_flight(&self, _: u64) {}
+    fn assignment(&self, _: &BTreeSet<i32>, _: &BTreeMap<i32, u64>) {}
+    fn turned(&self, _: u64, _: bool) {}
     fn note(&self, _: &'static str, _: &str) {}
 }
 

@@ -9,7 +9,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The whole answer to `GET path`, status line included; `None` if nobody answers.
 #[must_use]
-pub(crate) fn get(port: u16, path: &str) -> Option<String> {
+pub fn get(port: u16, path: &str) -> Option<String> {
     exchange(
         &format!("127.0.0.1:{port}"),
         &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),

@@ -1,7 +1,7 @@
 //! Test support of Treble: a real Kafka, real streams, and the judge of what came out.
 //!
 //! [`broker`] a private Kafka and registry · [`clips`] real files of every format · [`configuration`] for a private
-//! topic prefix · [`kafka`] topics, publishing and reading as an outsider would · [`running`] a pipeline in this
+//! topic prefix · [`exposition`] what `/metrics` says · [`kafka`] topics, publishing and reading as an outsider would · [`running`] a pipeline in this
 //! process · [`process`] `treble run` as a process to kill · [`registry`] schemas of
 //! others · [`verdict`] what must be true of every stream on
 //! the output.
@@ -9,7 +9,8 @@
 pub mod broker;
 pub mod clips;
 pub mod configuration;
-mod http;
+pub mod exposition;
+pub mod http;
 pub mod kafka;
 pub mod process;
 pub mod registry;

@@ -8,6 +8,7 @@ use crate::schema_registry::Registration;
 use clap::Args;
 use serde_json::json;
 use std::net::TcpListener;
+use std::sync::Arc;
 
 /// Checks everything that Treble needs, and says how to mend what is missing
 #[derive(Debug, Args)]
@@ -135,7 +136,7 @@ fn schemas(config: &Config) -> Finding {
 }
 
 fn engine(config: &Config) -> Finding {
-    match model::open(config) {
+    match model::open(config, Arc::new(treble_upscale::Unwatched)) {
         Ok(None) => Finding::good("model", "none wanted: upscale.mode is baseline"),
         Ok(Some(engine)) => {
             let info = treble_core::Inference::model(&engine);

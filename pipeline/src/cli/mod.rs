@@ -18,8 +18,10 @@ mod gather;
 mod graph;
 mod handover;
 mod input;
+mod lag;
 mod listen;
 mod man;
+mod metrics;
 mod options;
 pub mod output;
 mod progress;
@@ -46,6 +48,7 @@ const EXAMPLES: &str = "Examples:
   treble publish song.mp3                    send a file through them
   treble fetch song -o song.flac             and get it back, upscaled
   treble upscale song.mp3 -o song.flac       the same without Kafka
+  treble lag                                 how far every group is behind, in seconds too
   treble doctor                              what is missing, and how to mend it
 ";
 
@@ -70,11 +73,13 @@ enum Verb {
     Topics(topics::TopicsVerb),
     #[command(subcommand)]
     Dlq(dlq::DlqVerb),
+    Lag(lag::Lag),
     Doctor(doctor::Doctor),
     Validate(validate::Validate),
     Graph(graph::Graph),
     #[command(subcommand)]
     Config(config::ConfigVerb),
+    Metrics(metrics::Metrics),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -125,10 +130,12 @@ impl Verb {
             Self::Spectrogram(verb) => verb.run(context),
             Self::Topics(verb) => verb.run(context),
             Self::Dlq(verb) => verb.run(context),
+            Self::Lag(verb) => verb.run(context),
             Self::Doctor(verb) => verb.run(context),
             Self::Validate(verb) => verb.run(context),
             Self::Graph(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
+            Self::Metrics(verb) => verb.run(context),
             Self::Completions(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
         }

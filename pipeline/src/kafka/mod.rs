@@ -2,7 +2,7 @@
 //!
 //! [`client`] librdkafka's configuration · [`consumer`] a group member · [`transaction`] the late transaction ·
 //! [`state_log`] what is durable · [`headers`] · and for the command line: [`admin`] topics · [`groups`] their
-//! positions · [`publisher`] · [`fetcher`] a reader without a group · [`fault`] what goes wrong, for people.
+//! positions · [`lag`] how far they are behind · [`publisher`] · [`fetcher`] a reader without a group · [`fault`] what goes wrong, for people.
 
 pub mod admin;
 pub mod client;
@@ -11,6 +11,7 @@ pub mod fault;
 pub mod fetcher;
 pub mod groups;
 pub mod headers;
+pub mod lag;
 pub mod publisher;
 pub mod state_log;
 pub mod transaction;

@@ -25,17 +25,23 @@ use crate::schema_registry::{
 };
 use crate::secret::SecretError;
 use crate::stages::STAGES;
+use crate::telemetry::engine::EngineObserver;
+use crate::telemetry::labels::{Fallback, Mode};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::observe::{ComputeObserver, SegmentObserver, SegmentTelemetry, TimedStages};
+use crate::telemetry::observe::{ComputeObserver, SegmentObserver, SegmentTelemetry};
+use crate::telemetry::process;
+use crate::telemetry::segment::Identity;
+use crate::telemetry::timed::TimedStages;
 use crate::topology::{self, Segment, TopologyError};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use treble_core::{Assets, ConfigError};
+use treble_core::{Assets, ConfigError, Inference, Stage};
 use treble_schemas::topic::PrefixError;
 use treble_schemas::{Contract, Topics};
+use treble_upscale::{EngineWatch, UpscaleStage};
 
 /// Why a process could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +122,11 @@ const COMMANDS: usize = 1024;
 const REPLIES: usize = 4 * COMMANDS;
 /// How long a start waits for the registry.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
+/// The commit that this was built from, where whoever built it said so.
+const REVISION: &str = match option_env!("TREBLE_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
 /// How long one call to the registry may take.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Windows gathered before the model is run: several batches of the largest models, and a few MiB.
@@ -125,10 +136,10 @@ const MAX_WINDOWS: usize = 256;
 pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Metrics::new().map_err(|error| RunError::Metrics(error.to_string()))?;
-    metrics.start_time_seconds.set(Duration::from_micros(clock.unix_us().unsigned_abs()).as_secs_f64());
+    metrics.build_info.of((env!("CARGO_PKG_VERSION").into(), REVISION.into())).set(1);
     let listener = http::bind(config.admin.listen)?;
     let segments = topology::segments(&config.stages, config.topology, &config.prefix)?;
-    let assets = assets(config, &metrics)?;
+    let assets = assets(config, &metrics, &clock)?;
     for entry in segments.iter().flat_map(|segment| &segment.stages) {
         (entry.build)(&config.stage_configs, &assets)?;
     }
@@ -146,21 +157,30 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /livez and /readyz");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.spawn(http::serve(listener, metrics, readiness));
+    let render = Arc::new(move || {
+        let own = metrics.encode().and_then(|own| Ok(own + &process::exposition()?));
+        own.map_err(|error| error.to_string())
+    });
+    runtime.spawn(http::serve(listener, render, readiness));
     let outcome = join(workers, config.flow.dead_letters_per_minute);
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
 /// What stages share: the model, where one is wanted.
-pub fn assets(config: &Config, metrics: &Metrics) -> Result<Assets, RunError> {
+pub fn assets(config: &Config, metrics: &Metrics, clock: &Arc<dyn Clock>) -> Result<Assets, RunError> {
     let wanted = config.stages.iter().any(|stage| stage == "upscale");
     if !wanted {
         return Ok(Assets::default());
     }
-    let Some(engine) = model::open(config)? else { return Ok(Assets::default()) };
+    let observer = Arc::new(EngineObserver::new(metrics.clone(), Arc::clone(clock)));
+    let Some(engine) = model::open(config, Arc::clone(&observer) as Arc<dyn EngineWatch>)? else {
+        return Ok(Assets::default());
+    };
+    observer.name(engine.model());
+    let fallback = metrics.gpu_fallback.of((Fallback::NoDevice,));
     if let Some(reason) = engine.fallback() {
-        metrics.gpu_fallback.inc();
+        fallback.inc();
         tracing::warn!(reason, "the model runs on the CPU");
     }
     Ok(Assets { inference: Some(Arc::new(engine)) })
@@ -213,12 +233,12 @@ struct Running {
 impl Parts<'_> {
     fn start(&self, segment: Segment) -> Result<Running, RunError> {
         let name = segment.name();
-        let stages: Vec<&str> = segment.stages.iter().map(|stage| stage.name).collect();
-        self.metrics.begin(&name, &stages);
+        let timeout = self.config.commit.transaction_timeout_ms as f64 / 1e3;
+        self.metrics.transaction_timeout.of((name.as_str().into(),)).set(timeout);
         let limit = self.config.flow.dead_letters_per_minute as usize;
         let telemetry = Arc::new(SegmentTelemetry::new(
-            name.clone(),
-            self.metrics.clone(),
+            &self.identity(&segment)?,
+            &self.metrics,
             Arc::clone(&self.clock),
             limit,
         ));
@@ -233,6 +253,18 @@ impl Parts<'_> {
             outcome
         })?;
         Ok(Running { name, input_topic: segment.input_topic, telemetry, worker, compute })
+    }
+
+    fn identity(&self, segment: &Segment) -> Result<Identity, RunError> {
+        let topics = Topics::new(&self.config.prefix)?;
+        let events = self.config.events.enabled.then(|| topics.events());
+        let own = [segment.output_topic.clone(), segment.state_topic.clone(), topics.dlq()];
+        Ok(Identity {
+            name: segment.name(),
+            input_topic: segment.input_topic.clone(),
+            output_topics: own.into_iter().chain(events).collect(),
+            ends_pipeline: events::ends_pipeline(segment),
+        })
     }
 
     fn start_compute(
@@ -257,6 +289,12 @@ impl Parts<'_> {
         Ok((ComputeLinks { commands, replies }, handles))
     }
 
+    /// The stage that raises the sound, and how.
+    fn raising(&self) -> (&'static str, Mode) {
+        let mode = if self.assets.inference.is_some() { Mode::Ai } else { Mode::Baseline };
+        (UpscaleStage::NAME, mode)
+    }
+
     fn compute_setup(
         &self,
         segment: &Segment,
@@ -278,7 +316,7 @@ impl Parts<'_> {
             None => writer,
         };
         let timed: Arc<dyn Decorate> =
-            Arc::new(TimedStages::new(self.metrics.clone(), Arc::clone(&self.clock)));
+            Arc::new(TimedStages::new(self.metrics.clone(), Arc::clone(&self.clock), self.raising()));
         let flow = &self.config.flow;
         Ok(ComputeSetup {
             blueprint: Blueprint {
@@ -334,7 +372,7 @@ impl Parts<'_> {
             },
         };
         let crew = ThreadCrew { transactions, restores, compute: links };
-        let observer = SegmentObserver(Arc::clone(telemetry));
+        let observer = SegmentObserver::new(Arc::clone(telemetry));
         Ok(Worker::new(source, crew, Arc::clone(&self.clock), limits, observer))
     }
 }

@@ -2,7 +2,7 @@
 //! worker over a bounded channel.
 
 use super::blueprint::Blueprint;
-use super::partition::{EpochPart, Notice, Partition, PartitionLimits, Tenure};
+use super::partition::{EpochPart, Load, Notice, Partition, PartitionLimits, Tenure};
 use super::records::RecordWriter;
 use crate::error::PartitionHalt;
 use crate::flow::retry::Backoff;
@@ -75,8 +75,8 @@ pub enum Reply {
 pub trait Observer: Send {
     /// One notice of one partition.
     fn notice(&self, partition: i32, notice: Notice);
-    /// Streams in flight on this thread.
-    fn streams(&self, count: usize);
+    /// What waits on this thread.
+    fn load(&self, load: Load);
     /// The registry could not be asked.
     fn registry_unavailable(&self, reason: &str);
 }
@@ -275,7 +275,7 @@ impl<S: Schemas, O: Observer> Compute<S, O> {
                 self.observer.notice(*id, notice);
             }
         }
-        self.observer.streams(self.partitions.values().map(Partition::stream_count).sum());
+        self.observer.load(self.partitions.values().map(Partition::load).sum());
         let waiting: u64 = self.partitions.values().map(Partition::inbox_bytes).sum();
         if waiting < self.queued_bytes {
             let bytes = self.queued_bytes - waiting;

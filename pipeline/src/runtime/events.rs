@@ -44,8 +44,7 @@ pub fn writer(
             model,
             source_topic: segment.input_topic.clone(),
         },
-        ends_pipeline: last(segment)
-            .is_some_and(|stage| STAGES.last().is_some_and(|last| last.name == stage)),
+        ends_pipeline: ends_pipeline(segment),
     }))
 }
 
@@ -59,6 +58,12 @@ pub fn metered(segment: &Segment, whose: Loudness, inner: Arc<dyn Decorate>) -> 
             Arc::new(Metering { stage, live: whose == Loudness::All, inner })
         }
     }
+}
+
+/// Whether what the segment writes leaves the pipeline.
+#[must_use]
+pub fn ends_pipeline(segment: &Segment) -> bool {
+    last(segment).is_some_and(|stage| STAGES.last().is_some_and(|last| last.name == stage))
 }
 
 fn last(segment: &Segment) -> Option<&'static str> {

@@ -2,7 +2,8 @@
 
 use crate::config::Config;
 use std::path::{Path, PathBuf};
-use treble_upscale::{EngineConfig, EngineError, Mode, ModelChoice, OrtEngine, UpscaleStage};
+use std::sync::Arc;
+use treble_upscale::{EngineConfig, EngineError, EngineWatch, Mode, ModelChoice, OrtEngine, UpscaleStage};
 
 /// Why no model could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +34,8 @@ const LIBRARY_FOLDER: &str = ".treble/onnxruntime/capi";
 const QUALITY_MODEL: &str = "stages/upscale/model/treble.onnx";
 const LIVE_MODEL: &str = "stages/upscale/model/treble-live.onnx";
 
-/// Opens the configured model; `None` in baseline mode, which needs none.
-pub fn open(config: &Config) -> Result<Option<OrtEngine>, ModelSetupError> {
+/// Opens the configured model; `None` in baseline mode, which needs none. `watch` is told of its runs.
+pub fn open(config: &Config, watch: Arc<dyn EngineWatch>) -> Result<Option<OrtEngine>, ModelSetupError> {
     let upscale = config.stage_configs.of::<UpscaleStage>();
     if upscale.mode == Mode::Baseline {
         return Ok(None);
@@ -47,7 +48,7 @@ pub fn open(config: &Config) -> Result<Option<OrtEngine>, ModelSetupError> {
         return Err(ModelSetupError::NoModel { path: model.display().to_string() });
     }
     let engine = EngineConfig { library: Some(library), ..config.engine.clone() };
-    Ok(Some(OrtEngine::open(&model, &engine)?))
+    Ok(Some(OrtEngine::open_watched(&model, &engine, watch)?))
 }
 
 /// The folders that an installation may start at: where the process runs and those above it, then those above the

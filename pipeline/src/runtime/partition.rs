@@ -2,7 +2,7 @@
 //!
 //! Synchronous and free of I/O: records and `now` go in, the parts of a transaction come out. The same code runs on
 //! Kafka's compute threads, in the simulation and in tests. [`epoch`] holds what it contributes to a transaction,
-//! [`model`] how windows of many streams share a batch, [`loss`] what happens where retention was faster.
+//! [`notice`] what the runner counts, [`model`] how windows of many streams share a batch, [`loss`] what happens where retention was faster.
 
 use super::blueprint::Blueprint;
 use super::ingest::{self, Ingested};
@@ -19,17 +19,18 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use treble_core::Fact;
 use treble_schemas::event::Status;
 use treble_schemas::{AbortReason, AudioChunk, StreamId, StreamState, dead_letter};
 
 mod epoch;
 mod loss;
 mod model;
+mod notice;
 #[cfg(test)]
 mod tests;
 
 pub use epoch::EpochPart;
+pub use notice::{Ending, Load, Notice, Settled};
 
 /// Chunks or records in one slice of work. Between slices the thread hears commands: a cut or a drain must not wait for
 /// all of a backlog.
@@ -59,43 +60,6 @@ pub struct Tenure {
     pub live_from: i64,
     /// The first offset that is read: behind what restarting streams need where retention deleted it.
     pub from: i64,
-}
-
-/// What a partition noticed, for the runner to count.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Notice {
-    /// A record was read.
-    RecordRead {
-        /// Its size.
-        bytes: u64,
-    },
-    /// A stream began.
-    StreamStarted,
-    /// A stream ended well.
-    StreamEnded,
-    /// A stream was given up.
-    StreamAborted {
-        /// The error's code.
-        code: &'static str,
-    },
-    /// A dead letter was written.
-    DeadLetter {
-        /// The error's code.
-        code: &'static str,
-    },
-    /// A chunk had been seen before.
-    Repeat,
-    /// A chunk of a stream that was given up, or of one that ended, was skipped.
-    Skipped,
-    /// A stage noticed something.
-    Fact(&'static str, Fact),
-    /// A chunk was emitted.
-    Emitted {
-        /// Its frames.
-        frames: u64,
-        /// Its payload bytes.
-        bytes: u64,
-    },
 }
 
 /// See the module.
@@ -181,12 +145,6 @@ impl Partition {
         self.caught_up.reach_end(now);
     }
 
-    /// Streams in flight.
-    #[must_use]
-    pub fn stream_count(&self) -> usize {
-        self.streams.len()
-    }
-
     /// Whether there is work that does not wait for a commit.
     #[must_use]
     pub fn has_work(&self) -> bool {
@@ -215,11 +173,6 @@ impl Partition {
     #[must_use]
     pub fn windows_are_full(&self) -> bool {
         self.waiting_windows >= self.limits.max_windows
-    }
-
-    /// What was noticed since the last call.
-    pub fn take_notices(&mut self) -> Vec<Notice> {
-        std::mem::take(&mut self.notices)
     }
 
     /// Works for a slice, or until nothing is left to do, the epoch is full, or enough windows wait for the model. `Err`
@@ -261,8 +214,10 @@ impl Partition {
     ) -> Result<(), PartitionHalt> {
         let offset = record.offset;
         let replay = self.watermark.is_replay(offset);
+        let noticed = self.notices.len();
         if !replay {
-            self.notices.push(Notice::RecordRead { bytes: record.size_bytes() });
+            let (timestamp_ms, bytes) = (record.timestamp_ms, record.size_bytes());
+            self.notices.push(Notice::RecordRead { offset, timestamp_ms, bytes });
         }
         let record = Arc::new(record);
         match ingested {
@@ -276,6 +231,9 @@ impl Partition {
                     self.admit_chunk(chunk, (&record, polled_at), replay, now)?;
                 }
             }
+        }
+        if !replay {
+            self.settled(noticed);
         }
         self.watermark.settle(offset);
         self.read_to = self.read_to.max(offset + 1);
@@ -373,7 +331,7 @@ impl Partition {
             };
             let mut out = StreamOutput::default();
             stream.abort(reason, &mut out);
-            self.notices.push(Notice::StreamAborted { code: "superseded" });
+            self.over(&stream, Some("superseded"));
             self.write(&mut stream, out);
             self.tell(&mut stream, Status::Aborted);
         }
@@ -395,7 +353,9 @@ impl Partition {
         let mut out = StreamOutput::default();
         let waiting = stream.ready_windows();
         let began = self.writer.clock().now();
-        stream.note_wait(began.saturating_sub(inbound.polled_at));
+        let waited = began.saturating_sub(inbound.polled_at);
+        self.notices.push(Notice::Fed { waited });
+        stream.note_wait(waited);
         let outcome = stream.feed(seq, inbound, &self.blueprint, &mut out);
         stream.note_processing(self.writer.clock().now().saturating_sub(began));
         self.waiting_windows += stream.ready_windows().saturating_sub(waiting);
@@ -418,14 +378,14 @@ impl Partition {
                 self.streams.insert(id, stream);
             }
             Ok(Progress::Ended) => {
-                self.notices.push(Notice::StreamEnded);
+                self.over(&stream, None);
                 self.tell(&mut stream, Status::Finished);
                 self.recent.remember(id.clone(), stream.started_at_us());
                 self.gone.insert(id);
             }
             Ok(Progress::Aborted) => {
                 if stream.aborted().is_none() {
-                    self.notices.push(Notice::StreamAborted { code: "aborted_upstream" });
+                    self.over(&stream, Some("aborted_upstream"));
                     self.tell(&mut stream, Status::Aborted);
                 }
                 self.recent.remember(id.clone(), 0);
@@ -461,7 +421,7 @@ impl Partition {
         let record = record.or_else(|| stream.held_record());
         let mut out = StreamOutput::default();
         stream.abort(reason, &mut out);
-        self.notices.push(Notice::StreamAborted { code: fault.code() });
+        self.over(&stream, Some(fault.code()));
         self.write(&mut stream, out);
         self.tell(&mut stream, Status::Aborted);
         if let Some(record) = record {

@@ -83,6 +83,10 @@ pub struct Stream {
     measures: Option<Measures>,
     /// How long what is fed now has waited.
     waited: Duration,
+    /// When it was first seen, in this process.
+    opened: Duration,
+    /// Time that the segment worked on it, in this process.
+    busy: Duration,
     /// Why the producer gave the stream up, if it did.
     upstream: Option<AbortReason>,
     /// The offset of the last record that was fed.
@@ -122,6 +126,8 @@ impl Stream {
             account: Account::default(),
             measures: None,
             waited: Duration::ZERO,
+            opened: now,
+            busy: Duration::ZERO,
             upstream: None,
             last_offset: first_offset,
             fresh: true,

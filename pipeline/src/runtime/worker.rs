@@ -14,7 +14,7 @@ use super::stations::Crew;
 use crate::flow::assignment::OnLostRestart;
 use crate::flow::epoch::EpochLimits;
 use crate::flow::pressure::{Flow, Pressure};
-use crate::ports::{Clock, InRecord, Outcome, Source, SourceEvent};
+use crate::ports::{Clock, Epoch, InRecord, Outcome, Source, SourceEvent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,14 +42,18 @@ pub struct WorkerLimits {
 
 /// Counts what the worker does; attached by the runner.
 pub trait WorkerObserver {
+    /// Records were polled, of partitions that are live.
+    fn polled(&self, records: usize, bytes: u64);
+    /// A transaction begins.
+    fn submitted(&self);
     /// A transaction ended; `took` from its begin.
-    fn committed(&self, outcome: &Outcome, took: Duration, offsets: &[(i32, i64)]);
+    fn committed(&self, outcome: &Outcome, took: Duration, epoch: &Epoch);
     /// A partition is live.
     fn restored(&self, partition: i32, replay_records: i64);
-    /// The partitions that are ours, and how many of them are live.
-    fn assignment(&self, assigned: usize, live: usize);
-    /// Bytes read and not processed.
-    fn in_flight(&self, bytes: u64);
+    /// The partitions that are ours, and those of them that are live, each with its tenure.
+    fn assignment(&self, assigned: &BTreeSet<i32>, live: &BTreeMap<i32, u64>);
+    /// A turn is over: bytes read and not processed, and whether reading is paused because of them.
+    fn turned(&self, in_flight_bytes: u64, paused: bool);
     /// Something worth a log line.
     fn note(&self, what: &'static str, detail: &str);
 }
@@ -196,6 +200,7 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
 
     fn dispatch(&mut self, batch: BTreeMap<usize, Vec<InRecord>>) -> Result<(), WorkerError> {
         for (thread, records) in batch {
+            self.observer.polled(records.len(), records.iter().map(InRecord::size_bytes).sum());
             self.tell(thread, Command::Records { records, polled_at: self.clock.now() })?;
         }
         Ok(())
@@ -233,7 +238,7 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     }
 
     fn steer(&mut self) -> Result<(), WorkerError> {
-        self.observer.in_flight(self.pressure.in_flight_bytes());
+        self.observer.turned(self.pressure.in_flight_bytes(), self.pressure.paused());
         let live: Vec<i32> = self.live.keys().copied().collect();
         match self.pressure.decide() {
             Flow::Keep => Ok(()),

@@ -1,173 +1,253 @@
 //! Every metric: name, help, labels, buckets. Nothing else may name one.
 //!
-//! Labels are closed sets: a stage, an outcome, an error's code; never a stream, a key or an error's text.
+//! Labels are closed sets, or names whose number the configuration bounds: a stage, an outcome, a topic; never a stream, a
+//! key or an error's text. `treble metrics` prints this page for people; docs/metrics.md is what it prints.
 
-use prometheus::{
-    CounterVec, Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+use super::family::{Counter, Entry, Gauge, Histogram, Level, Sum, buckets, catalogue};
+use super::labels::{
+    Api, Backend, ConsumerGroup, ErrorType, Execution, FactName, Fallback, Flush, GroupState, Method,
+    MetricName, Mode, Model, Outcome, Partition, Queue, Reason, Rebalance, RecordResult, Revision, Stage,
+    Status, Topic, Version,
 };
 
-/// Stage times, transactions: dense around what a person waits for.
+/// From capture to committed output: dense around the objective of 5 s.
+const END_TO_END: [f64; 16] =
+    [0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 4.5, 5.0, 5.5, 6.0, 7.5, 10.0, 15.0, 30.0, 60.0];
+/// Stages, transactions, polls.
 const SECONDS: [f64; 15] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0];
+/// Short waits.
+const SHORT: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+/// Runs of the model.
+const INFERENCE: [f64; 18] = [
+    0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0,
+];
+/// Whole clips.
+const CLIP: [f64; 14] =
+    [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
+/// Seconds of work for a second of audio: dense around the limits 0.8 and 1.
+const FACTOR: [f64; 15] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.75, 0.8, 0.9, 1.0, 1.5, 2.0, 5.0];
+/// Shares of a whole.
+const RATIO: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0];
+/// Windows in a run of the model.
+const BATCH: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
-/// Declares every metric once: its handle, and how it is registered.
-macro_rules! metrics {
-    ($($(#[$doc:meta])* $field:ident: $kind:ty = $declare:ident($($argument:expr),*);)*) => {
-        /// The handles of all metrics of a process.
-        #[derive(Debug, Clone)]
-        pub struct Metrics {
-            registry: Registry,
-            $($(#[$doc])* pub $field: $kind,)*
-        }
+catalogue! {
+    /// What a process that runs stages exports.
+    Metrics {
+        /// Wall time from a clip's first record in a stage to its end there.
+        processing_duration: Histogram<(Status, Mode, Stage)> = "audio_processing_duration_seconds", CLIP;
+        /// Clips that left the pipeline; one that became a dead letter is `failed`.
+        files_processed: Counter<(Status, Mode)> = "audio_files_processed_total";
+        /// Clips given up and records refused.
+        processing_errors: Counter<(ErrorType, Stage)> = "processing_errors_total";
 
-        impl Metrics {
-            /// Registers everything.
-            ///
-            /// # Errors
-            /// Only where a name is registered twice or illegal: a defect that the unit test finds.
-            pub fn new() -> Result<Self, prometheus::Error> {
-                let registry = Registry::new();
-                let all = Declared { registry: &registry };
-                Ok(Self { $($field: all.$declare($($argument),*)?,)* registry: registry.clone() })
-            }
-        }
+        /// Records read for the first time.
+        records_received: Counter<(Stage,)> = "treble_records_received_total";
+        /// Chunks emitted.
+        records_emitted: Counter<(Stage,)> = "treble_records_emitted_total";
+        /// Records looked at, by what became of them.
+        records_processed: Counter<(Stage, RecordResult)> = "treble_records_processed_total";
+        /// Streams in flight.
+        streams_active: Level<(Stage,)> = "treble_streams_active";
+        /// Items that wait inside the process: records, windows.
+        queue_depth: Level<(Stage, Queue)> = "treble_queue_depth";
+        /// Bytes that wait inside the process.
+        queue_bytes: Level<(Stage, Queue)> = "treble_queue_bytes";
+        /// From the poll of a record to its stage.
+        queue_wait: Histogram<(Stage,)> = "treble_queue_wait_seconds", SHORT;
+        /// One call of a stage.
+        stage_duration: Histogram<(Stage,)> = "treble_stage_duration_seconds", SECONDS;
+        /// From the capture of a clip's last chunk to the end of its output.
+        end_to_end_latency: Histogram<(Mode,)> = "treble_end_to_end_latency_seconds", END_TO_END;
+        /// Seconds of work for a second of audio, of each clip; under 1 is faster than real time.
+        real_time_factor: Histogram<(Stage, Mode)> = "treble_real_time_factor", FACTOR;
+        /// Event time up to which everything is committed: delay is time() - x.
+        watermark: Gauge<(Stage,)> = "treble_watermark_timestamp_seconds";
+        /// When a record was last committed.
+        last_processed: Gauge<(Stage,)> = "treble_last_processed_timestamp_seconds";
+        /// Seconds of audio that a stage emitted.
+        audio_seconds: Sum<(Stage, Mode)> = "treble_audio_seconds_total";
+        /// Seconds that a stage was computing, its waits for the model left out.
+        busy_seconds: Sum<(Stage, Mode)> = "treble_busy_seconds_total";
+        /// Bytes of records read for the first time.
+        input_bytes: Counter<(Stage,)> = "treble_audio_input_bytes_total";
+        /// Payload bytes emitted.
+        output_bytes: Counter<(Stage,)> = "treble_audio_output_bytes_total";
+        /// Seconds in which reading was paused because too much was in flight.
+        backpressure: Sum<(Stage,)> = "treble_backpressure_seconds_total";
+        /// Dead letters.
+        dlq_records: Counter<(Stage, Reason)> = "treble_dlq_records_total";
+        /// Work that was done again: transactions, restores.
+        retries: Counter<(Stage, Reason)> = "treble_retries_total";
+        /// Values that a label does not know, counted as `other`.
+        label_overflow: Counter<(MetricName,)> = "treble_label_overflow_total";
+        /// Chunks that came before and were dropped.
+        duplicates: Counter<(Stage,)> = "treble_duplicates_dropped_total";
+        /// Streams given up because chunks are missing.
+        sequence_gaps: Counter<(Stage,)> = "treble_sequence_gaps_total";
+        /// Chunks that came after their stream was over or given up.
+        late_records: Counter<(Stage,)> = "treble_late_records_total";
+        /// What stages noticed.
+        facts: Counter<(Stage, FactName)> = "treble_stage_facts_total";
+        /// Questions to the schema registry that failed.
+        registry_failures: Counter<(Stage,)> = "treble_registry_failures_total";
+        /// Version and commit of the program; always 1.
+        build_info: Level<(Version, Revision)> = "treble_build_info";
+        /// The model that is loaded; always 1.
+        model_info: Level<(Model, Version)> = "treble_model_info";
+
+        /// Records polled, those read again included.
+        consumed_records: Counter<(Topic,)> = "treble_kafka_consumed_records_total";
+        /// Bytes of records polled.
+        consumed_bytes: Counter<(Topic,)> = "treble_kafka_consumed_bytes_total";
+        /// Records in committed transactions.
+        produced_records: Counter<(Topic,)> = "treble_kafka_produced_records_total";
+        /// Bytes of records in committed transactions.
+        produced_bytes: Counter<(Topic,)> = "treble_kafka_produced_bytes_total";
+        /// Transactions by outcome.
+        transactions: Counter<(Stage, Outcome)> = "treble_kafka_transactions_total";
+        /// From the begin of a transaction to its outcome.
+        transaction_duration: Histogram<(Stage, Outcome)> = "treble_kafka_transaction_duration_seconds", SECONDS;
+        /// When the open transaction was begun; 0 where none is open.
+        transaction_open: Gauge<(Stage,)> = "treble_kafka_transaction_open_timestamp_seconds";
+        /// After how long a broker aborts a transaction.
+        transaction_timeout: Gauge<(Stage,)> = "treble_kafka_transaction_timeout_seconds";
+        /// What the group told this member.
+        rebalances: Counter<(Stage, Rebalance)> = "treble_kafka_rebalances_total";
+        /// Partitions that are ours.
+        assigned_partitions: Level<(Topic,)> = "treble_kafka_assigned_partitions";
+        /// Partitions that are ours, restored and read.
+        live_partitions: Level<(Topic,)> = "treble_kafka_live_partitions";
+        /// Partitions that are ours and paused, because too much is in flight.
+        paused_partitions: Level<(Topic,)> = "treble_kafka_paused_partitions";
+        /// When a position was last committed, of the partitions that are ours.
+        last_commit: Gauge<(Topic, Partition)> = "treble_kafka_last_commit_timestamp_seconds";
+        /// Time between two polls; `max.poll.interval.ms` is its limit.
+        poll_interval: Histogram<(Stage,)> = "treble_kafka_poll_interval_seconds", SECONDS;
+
+        /// One run of the model.
+        inference_duration: Histogram<(Model, Backend)> = "treble_inference_duration_seconds", INFERENCE;
+        /// Callers' requests answered by the model; with executions, the average number that share a run.
+        inference_requests: Counter<(Model, Execution)> = "treble_inference_requests_total";
+        /// Runs of the model.
+        inference_executions: Counter<(Model, Execution)> = "treble_inference_executions_total";
+        /// Windows in a run.
+        batch_size: Histogram<(Model,)> = "treble_batch_size", BATCH;
+        /// From the first request of a batch to its run.
+        batch_wait: Histogram<(Model,)> = "treble_batch_wait_seconds", SHORT;
+        /// Windows in a run, as a share of those that fit.
+        batch_occupancy: Histogram<(Model,)> = "treble_batch_occupancy_ratio", RATIO;
+        /// Why batches were closed.
+        batch_flush: Counter<(Flush,)> = "treble_batch_flush_total";
+        /// Times that the model fell back to the CPU.
+        gpu_fallback: Counter<(Fallback,)> = "treble_gpu_fallback_total";
+    }
+}
+
+catalogue! {
+    /// What the system says of a process.
+    ProcessMetrics {
+        /// Processor time of the process.
+        cpu: Sum<()> = "process_cpu_seconds_total";
+        /// Memory that the process holds.
+        resident: Level<()> = "process_resident_memory_bytes";
+        /// Address space of the process.
+        virtual_memory: Level<()> = "process_virtual_memory_bytes";
+        /// Open file descriptors.
+        open_fds: Level<()> = "process_open_fds";
+        /// The limit on them.
+        max_fds: Level<()> = "process_max_fds";
+        /// Threads.
+        threads: Level<()> = "process_threads";
+        /// Unix time at which the process began.
+        start: Gauge<()> = "process_start_time_seconds";
+    }
+}
+
+catalogue! {
+    /// What the lag collector found; the names are those of kafka_exporter, which dashboards know.
+    LagMetrics {
+        /// Records to go, up to the last stable offset.
+        lag: Level<(ConsumerGroup, Topic, Partition)> = "kafka_consumergroup_lag";
+        /// Age of the record at the committed position; 0 where nothing readable is left, absent where nobody knows.
+        lag_seconds: Gauge<(ConsumerGroup, Topic, Partition)> = "kafka_consumergroup_lag_seconds";
+        /// The committed position.
+        current: Level<(ConsumerGroup, Topic, Partition)> = "kafka_consumergroup_current_offset";
+        /// 1 OK, 2 WARN, 4 STOP, 5 STALL, 6 REWIND.
+        partition_status: Level<(ConsumerGroup, Topic, Partition)> = "kafka_consumergroup_partition_status";
+        /// Time until the record at the committed position is deleted, where the topic deletes.
+        retention_margin: Gauge<(ConsumerGroup, Topic, Partition)> = "kafka_consumergroup_retention_margin_seconds";
+        /// 0 not found, 1 OK, 2 WARN, 3 ERR: the worst partition.
+        group_status: Level<(ConsumerGroup,)> = "kafka_consumergroup_status";
+        /// How full the emptiest window is; under 0.5 the status says OK.
+        window_complete: Gauge<(ConsumerGroup,)> = "kafka_consumergroup_window_complete_ratio";
+        /// Members.
+        members: Level<(ConsumerGroup,)> = "kafka_consumergroup_members";
+        /// Members without a partition.
+        empty_members: Level<(ConsumerGroup,)> = "kafka_consumergroup_empty_members";
+        /// Partitions that members have.
+        assigned: Level<(ConsumerGroup,)> = "kafka_consumergroup_assigned_partitions";
+        /// 1 for the state that the group is in, 0 for the others.
+        state: Level<(ConsumerGroup, GroupState)> = "kafka_consumergroup_state";
+        /// Partitions whose lag in seconds was found this way.
+        method: Level<(ConsumerGroup, Topic, Method)> = "kafka_consumergroup_lag_seconds_method";
+        /// Records deleted before the group read them.
+        records_lost: Counter<(ConsumerGroup, Topic)> = "kafka_consumergroup_records_lost_total";
+        /// The high watermark.
+        topic_current: Level<(Topic, Partition)> = "kafka_topic_partition_current_offset";
+        /// The first offset.
+        topic_oldest: Level<(Topic, Partition)> = "kafka_topic_partition_oldest_offset";
+        /// The last stable offset.
+        topic_stable: Level<(Topic, Partition)> = "kafka_topic_partition_last_stable_offset";
+        /// Partitions of the topic.
+        topic_partitions: Level<(Topic,)> = "kafka_topic_partitions";
+        /// How long the topic keeps records; absent where it keeps them for ever.
+        topic_retention: Gauge<(Topic,)> = "kafka_topic_retention_seconds";
+    }
+}
+
+catalogue! {
+    /// What the lag collector says of itself.
+    LagSelfMetrics {
+        /// When a collection last succeeded.
+        last_success: Gauge<()> = "kafka_lag_exporter_last_success_timestamp_seconds";
+        /// How long a collection takes.
+        duration: Histogram<()> = "kafka_lag_exporter_collection_duration_seconds", SECONDS;
+        /// Questions that the cluster did not answer.
+        errors: Counter<(Api,)> = "kafka_lag_exporter_errors_total";
+        /// Records from the future: a producer's clock is ahead of ours.
+        negative_age: Counter<(Topic,)> = "kafka_lag_exporter_negative_age_total";
+    }
+}
+
+/// The catalogue as Markdown: what docs/metrics.md holds.
+#[must_use]
+pub fn markdown() -> String {
+    let mut page = String::from(HEAD);
+    page.push_str(&table("`treble run`", &Metrics::catalogue()));
+    page.push_str(&table("Every process", &ProcessMetrics::catalogue()));
+    let lag = [LagMetrics::catalogue(), LagSelfMetrics::catalogue()].concat();
+    page.push_str(&table("`treble lag --listen`", &lag));
+    page
+}
+
+const HEAD: &str = "# Metrics
+
+<!-- Written by `treble metrics`; change pipeline/src/telemetry/metrics.rs instead. -->
+
+Text exposition 0.0.4 on `/metrics`. Units are base units. A histogram `x` has the series `x_bucket`, `x_sum` and `x_count`. Series of
+closed sets are there from the start, at 0. No label holds a stream, a key, a host or an error's text.
+";
+
+fn table(command: &str, entries: &[Entry]) -> String {
+    let row = |entry: &Entry| {
+        let labels = entry.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        format!("| `{}` | {} | {labels} | {} |\n", entry.name, entry.kind, entry.help)
     };
-}
-
-metrics! {
-    /// Records read, by segment.
-    records_received: IntCounterVec = counters("treble_records_received_total", "Records read.", &["stage"]);
-    /// Records committed to the output topic, by segment.
-    records_emitted: IntCounterVec = counters("treble_records_emitted_total", "Chunks emitted.", &["stage"]);
-    /// Bytes of records read, by segment.
-    input_bytes: IntCounterVec = counters("treble_audio_input_bytes_total", "Bytes of records read.", &["stage"]);
-    /// Payload bytes emitted, by segment.
-    output_bytes: IntCounterVec = counters("treble_audio_output_bytes_total", "Payload bytes emitted.", &["stage"]);
-    /// Frames emitted, by segment.
-    frames_emitted: IntCounterVec = counters("treble_audio_frames_total", "Frames emitted.", &["stage"]);
-    /// Seconds that a stage was computing, by stage.
-    busy_seconds: CounterVec = seconds("treble_busy_seconds_total", "Seconds spent computing.", &["stage"]);
-    /// Time of one call of a stage, by stage.
-    stage_duration_seconds: HistogramVec = histogram("treble_stage_duration_seconds", "Time of one call of a stage.", &["stage"]);
-    /// Streams finished, by segment and status.
-    files_processed: IntCounterVec = counters("audio_files_processed_total", "Streams finished.", &["stage", "status"]);
-    /// Streams given up and records refused, by error code and segment.
-    processing_errors: IntCounterVec = counters("processing_errors_total", "Streams given up and records refused.", &["error_type", "stage"]);
-    /// Dead letters, by segment and reason.
-    dlq_records: IntCounterVec = counters("treble_dlq_records_total", "Dead letters.", &["stage", "reason"]);
-    /// Chunks dropped because they had been seen, or belong to a stream given up, by segment and reason.
-    chunks_dropped: IntCounterVec = counters("treble_duplicates_dropped_total", "Chunks dropped: seen before, or of a stream that is over.", &["stage", "reason"]);
-    /// What stages noticed, by stage and fact.
-    facts: IntCounterVec = counters("treble_stage_facts_total", "What stages noticed.", &["stage", "fact"]);
-    /// Streams in flight, by segment.
-    streams_active: IntGaugeVec = gauges("treble_streams_active", "Streams in flight.", &["stage"]);
-    /// Bytes read and not processed, by segment.
-    queue_bytes: IntGaugeVec = gauges("treble_queue_bytes", "Bytes read and not processed.", &["stage"]);
-    /// Transactions, by segment and outcome.
-    transactions: IntCounterVec = counters("treble_kafka_transactions_total", "Transactions by outcome.", &["stage", "outcome"]);
-    /// Time of a transaction, by segment.
-    transaction_duration_seconds: HistogramVec = histogram("treble_kafka_transaction_duration_seconds", "Time from begin to the outcome of a transaction.", &["stage"]);
-    /// Unix time of the last commit, by segment.
-    last_commit_timestamp_seconds: GaugeVec = float_gauges("treble_kafka_last_commit_timestamp_seconds", "Unix time of the last commit.", &["stage"]);
-    /// Partitions that are ours, by segment.
-    assigned_partitions: IntGaugeVec = gauges("treble_kafka_assigned_partitions", "Partitions that are ours.", &["stage"]);
-    /// Partitions restored and being read, by segment.
-    live_partitions: IntGaugeVec = gauges("treble_kafka_live_partitions", "Partitions restored and being read.", &["stage"]);
-    /// Rebalances and other turns of a worker's life, by segment and kind.
-    worker_events: IntCounterVec = counters("treble_kafka_rebalances_total", "Rebalances and other turns of a worker's life.", &["stage", "kind"]);
-    /// Questions to the registry that failed, by segment.
-    registry_failures: IntCounterVec = counters("treble_registry_failures_total", "Questions to the schema registry that failed.", &["stage"]);
-    /// Times that the model fell back to another device than asked for.
-    gpu_fallback: IntCounter = counter("treble_gpu_fallback_total", "Times the model fell back to the CPU.");
-    /// Unix time at which the process began.
-    start_time_seconds: Gauge = gauge("process_start_time_seconds", "Unix time at which the process began.");
-}
-
-/// What becomes of a transaction, as a label.
-pub const OUTCOMES: [&str; 4] = ["committed", "aborted", "fenced", "broken"];
-/// How a stream ends, as a label.
-pub const STATUSES: [&str; 2] = ["success", "failed"];
-/// Why a chunk is dropped, as a label.
-pub const DROPS: [&str; 2] = ["repeat", "given_up"];
-
-impl Metrics {
-    /// Makes the series of `segment` and its `stages` visible at 0 from the start: a rate over a series that begins
-    /// with its first event misses that event.
-    pub fn begin(&self, segment: &str, stages: &[&str]) {
-        let by_segment = [
-            &self.records_received,
-            &self.records_emitted,
-            &self.input_bytes,
-            &self.output_bytes,
-            &self.frames_emitted,
-        ];
-        for counter in by_segment.into_iter().chain([&self.registry_failures]) {
-            counter.with_label_values(&[segment]);
-        }
-        let labelled = [
-            (&self.transactions, &OUTCOMES[..]),
-            (&self.files_processed, &STATUSES[..]),
-            (&self.chunks_dropped, &DROPS[..]),
-        ];
-        for (counter, values) in labelled {
-            values.iter().for_each(|value| drop(counter.with_label_values(&[segment, value])));
-        }
-        self.streams_active.with_label_values(&[segment]);
-        for stage in stages {
-            self.busy_seconds.with_label_values(&[stage]);
-        }
-    }
-
-    /// The text exposition format, version 0.0.4.
-    pub fn encode(&self) -> Result<String, prometheus::Error> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
-    }
-}
-
-struct Declared<'a> {
-    registry: &'a Registry,
-}
-
-impl Declared<'_> {
-    fn add<M: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        metric: M,
-    ) -> Result<M, prometheus::Error> {
-        self.registry.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-        self.add(IntCounter::new(name, help)?)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
-        self.add(Gauge::new(name, help)?)
-    }
-
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> Result<CounterVec, prometheus::Error> {
-        self.add(CounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
-        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn float_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
-        self.add(GaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn histogram(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
-        let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-        self.add(HistogramVec::new(options, labels)?)
-    }
+    let rows: String = entries.iter().map(row).collect();
+    format!("\n## {command}\n\n| name | type | labels | meaning |\n| --- | --- | --- | --- |\n{rows}")
 }
 
 #[cfg(test)]
@@ -175,20 +255,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_registers_and_is_written_out() {
+    fn names_say_their_kind_and_help_is_a_sentence() {
+        let all = [
+            Metrics::catalogue(),
+            ProcessMetrics::catalogue(),
+            LagMetrics::catalogue(),
+            LagSelfMetrics::catalogue(),
+        ]
+        .concat();
+        for entry in all {
+            assert_eq!(entry.kind == "counter", entry.name.ends_with("_total"), "{}", entry.name);
+            assert!(entry.help.ends_with('.') && entry.help.len() > 5, "{}: {}", entry.name, entry.help);
+            let milli = ["_ms", "_millis", "_percent"].iter().any(|unit| entry.name.contains(unit));
+            assert!(!milli, "{}: base units only", entry.name);
+        }
+    }
+
+    #[test]
+    fn a_series_is_written_out_with_its_labels() {
         let metrics = Metrics::new().unwrap();
-        metrics.records_received.with_label_values(&["decode"]).inc();
+        metrics.records_received.of((Stage::from("decode"),)).inc();
         let text = metrics.encode().unwrap();
         assert!(text.contains("treble_records_received_total{stage=\"decode\"} 1"), "{text}");
     }
 
     #[test]
-    fn a_segment_shows_its_series_before_anything_happened() {
-        let metrics = Metrics::new().unwrap();
-        metrics.begin("decode", &["decode"]);
-        let text = metrics.encode().unwrap();
-        let series = "treble_kafka_transactions_total{outcome=\"fenced\",stage=\"decode\"} 0";
-        assert!(text.contains(series), "{text}");
-        assert!(text.contains("audio_files_processed_total{stage=\"decode\",status=\"failed\"} 0"), "{text}");
+    fn the_page_of_the_documentation_is_what_is_exported() {
+        let kept = include_str!("../../../docs/metrics.md");
+        assert!(kept == markdown(), "write it anew: treble metrics > docs/metrics.md");
     }
 }

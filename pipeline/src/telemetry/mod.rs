@@ -1,8 +1,18 @@
 //! What operators see: metrics, logs. Attached by the runner; no stage and no decision knows of it.
 //!
-//! [`metrics`] every metric, and nothing else names one · [`observe`] what the loops report, counted ·
-//! [`init`] the log.
+//! [`metrics`] every metric, and nothing else names one · [`labels`] the values of their labels · [`family`] the two,
+//! typed · [`observe`] what the loops report, counted, through [`segment`]'s handles · [`timed`] what stages cost ·
+//! [`engine`] what the model does · [`watermark`] up to when everything is done · [`process`] what the system says ·
+//! [`lag`] how far groups are behind · [`init`] the log.
 
+pub mod engine;
+pub mod family;
 pub mod init;
+pub mod labels;
+pub mod lag;
 pub mod metrics;
 pub mod observe;
+pub mod process;
+pub mod segment;
+pub mod timed;
+pub mod watermark;

@@ -1,44 +1,61 @@
-//! What the loops report, counted and logged; and the decorator that times every stage.
+//! What the loops report, counted and logged.
 
+use super::labels::{ErrorType, FactName, Mode, Outcome as OutcomeLabel, Queue, Rebalance, RecordResult};
+use super::labels::{Partition as PartitionLabel, Stage, Status, Topic};
 use super::metrics::Metrics;
+use super::segment::{Identity, SegmentMetrics};
+use super::watermark::EventTimes;
 use crate::flow::flood::FloodGate;
-use crate::ports::{Clock, Outcome};
-use crate::runtime::blueprint::Decorate;
+use crate::ports::{Clock, Epoch, Outcome};
 use crate::runtime::compute::Observer;
-use crate::runtime::partition::Notice;
+use crate::runtime::partition::{Ending, Load, Notice, Settled};
 use crate::runtime::worker::WorkerObserver;
-use crate::stages::ErasedStage;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use treble_core::{AnyPayload, Fact, Outbox, Restart, StageError, Window};
+use treble_core::Fact;
 
 /// What all observers of one segment share.
 #[derive(Debug)]
 pub struct SegmentTelemetry {
     segment: String,
-    metrics: Metrics,
+    input_topic: String,
+    all: Metrics,
+    metrics: SegmentMetrics,
     clock: Arc<dyn Clock>,
     /// Shared by the segment's compute threads, each of which counts dead letters.
     flood: Mutex<FloodGate>,
+    /// Shared by the compute threads, which read, and the worker, which commits.
+    times: Mutex<EventTimes>,
     flooded: AtomicBool,
     assigned: AtomicI64,
     live: AtomicI64,
 }
 
 impl SegmentTelemetry {
-    /// Telemetry of `segment`; above `dead_letters_per_minute` it reports a flood.
+    /// Telemetry of a segment; above `dead_letters_per_minute` it reports a flood.
     #[must_use]
     pub fn new(
-        segment: String,
-        metrics: Metrics,
+        identity: &Identity,
+        metrics: &Metrics,
         clock: Arc<dyn Clock>,
         dead_letters_per_minute: usize,
     ) -> Self {
-        let flood = Mutex::new(FloodGate::new(dead_letters_per_minute));
-        // Not ready before the group has answered once, with whatever partitions.
-        let flags = (AtomicBool::new(false), AtomicI64::new(-1), AtomicI64::new(0));
-        Self { segment, metrics, clock, flood, flooded: flags.0, assigned: flags.1, live: flags.2 }
+        Self {
+            segment: identity.name.clone(),
+            input_topic: identity.input_topic.clone(),
+            all: metrics.clone(),
+            metrics: SegmentMetrics::new(metrics, identity),
+            clock,
+            flood: Mutex::new(FloodGate::new(dead_letters_per_minute)),
+            times: Mutex::default(),
+            flooded: AtomicBool::new(false),
+            // Not ready before the group has answered once, with whatever partitions.
+            assigned: AtomicI64::new(-1),
+            live: AtomicI64::new(0),
+        }
     }
 
     /// Whether dead letters came faster than the limit: the stage must halt.
@@ -54,12 +71,41 @@ impl SegmentTelemetry {
             && self.live.load(Ordering::Acquire) == self.assigned.load(Ordering::Acquire)
     }
 
+    fn times(&self) -> MutexGuard<'_, EventTimes> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_seconds(&self) -> f64 {
+        self.clock.unix_us() as f64 / 1e6
+    }
+
     fn dead_letter(&self, code: &'static str) {
-        self.metrics.dlq_records.with_label_values(&[self.segment.as_str(), code]).inc();
-        self.metrics.processing_errors.with_label_values(&[code, self.segment.as_str()]).inc();
+        let kind = ErrorType::of(code).unwrap_or_else(|| {
+            self.metrics.unknown_errors.inc();
+            ErrorType::Other
+        });
+        self.metrics.dead_letters.of(kind).inc();
+        self.metrics.errors.of(kind).inc();
         let now = self.clock.now();
         if self.flood.lock().unwrap_or_else(PoisonError::into_inner).admit(now) {
             self.flooded.store(true, Ordering::Release);
+        }
+    }
+
+    fn over(&self, status: Status, ending: &Ending) {
+        let mode = Mode::from(ending.mode);
+        self.metrics.duration.of(status).of(mode).observe(ending.open.as_secs_f64());
+        if ending.audio_seconds > 0.0 {
+            self.metrics.factor.of(mode).observe(ending.busy.as_secs_f64() / ending.audio_seconds);
+        }
+        if let Some(finished) = &self.metrics.finished {
+            finished.of(status).of(mode).inc();
+        }
+        if let Some(latency) = self.metrics.latency.as_ref().filter(|_| status == Status::Success)
+            && ending.last_capture_us > 0
+        {
+            let age_us = self.clock.unix_us().saturating_sub(ending.last_capture_us).max(0);
+            latency.of(mode).observe(age_us as f64 / 1e6);
         }
     }
 
@@ -83,7 +129,7 @@ impl SegmentTelemetry {
             Fact::AlreadyFullBand => ("already_full_band", 1),
             Fact::Measured(_) => ("measured", 1),
         };
-        self.metrics.facts.with_label_values(&[stage, name]).inc_by(count);
+        self.all.facts.of((Stage::from(stage), FactName::from(name))).inc_by(count);
     }
 }
 
@@ -91,176 +137,201 @@ impl SegmentTelemetry {
 #[derive(Debug)]
 pub struct ComputeObserver {
     shared: Arc<SegmentTelemetry>,
-    streams: AtomicI64,
+    /// What this thread added to the segment's gauges.
+    load: Cell<Load>,
 }
 
 impl ComputeObserver {
     /// An observer that adds to what the segment's others count.
     #[must_use]
     pub fn new(shared: Arc<SegmentTelemetry>) -> Self {
-        Self { shared, streams: AtomicI64::new(0) }
+        Self { shared, load: Cell::default() }
     }
 }
 
 impl Observer for ComputeObserver {
     fn notice(&self, partition: i32, notice: Notice) {
         let (metrics, segment) = (&self.shared.metrics, self.shared.segment.as_str());
-        let finished = |status| metrics.files_processed.with_label_values(&[segment, status]).inc();
-        let dropped = |reason| metrics.chunks_dropped.with_label_values(&[segment, reason]).inc();
         match notice {
-            Notice::RecordRead { bytes } => {
-                metrics.records_received.with_label_values(&[segment]).inc();
-                metrics.input_bytes.with_label_values(&[segment]).inc_by(bytes);
+            Notice::RecordRead { offset, timestamp_ms, bytes } => {
+                metrics.received.inc();
+                metrics.input_bytes.inc_by(bytes);
+                self.shared.times().read(partition, offset, timestamp_ms);
             }
-            Notice::Emitted { frames, bytes } => {
-                metrics.records_emitted.with_label_values(&[segment]).inc();
-                metrics.frames_emitted.with_label_values(&[segment]).inc_by(frames);
-                metrics.output_bytes.with_label_values(&[segment]).inc_by(bytes);
+            Notice::RecordSettled(settled) => metrics.processed.of(result_of(settled)).inc(),
+            Notice::Fed { waited } => metrics.queue_wait.observe(waited.as_secs_f64()),
+            Notice::Emitted { bytes } => {
+                metrics.emitted.inc();
+                metrics.output_bytes.inc_by(bytes);
             }
             Notice::StreamStarted => tracing::debug!(segment, partition, "stream started"),
-            Notice::StreamEnded => finished("success"),
-            Notice::StreamAborted { code } => {
-                finished("failed");
+            Notice::StreamEnded(ending) => self.shared.over(Status::Success, &ending),
+            Notice::StreamAborted { code, ending } => {
+                let status = if ending.by_producer { Status::Cancelled } else { Status::Failed };
+                self.shared.over(status, &ending);
+                if code == "gap" {
+                    metrics.gaps.inc();
+                }
                 tracing::warn!(segment, partition, code, "stream given up");
             }
             Notice::DeadLetter { code } => self.shared.dead_letter(code),
-            Notice::Repeat => dropped("repeat"),
-            Notice::Skipped => dropped("given_up"),
+            Notice::Repeat => metrics.duplicates.inc(),
+            Notice::Skipped => metrics.late.inc(),
             Notice::Fact(stage, fact) => self.shared.fact(stage, &fact),
         }
     }
 
-    fn streams(&self, count: usize) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let before = self.streams.swap(count, Ordering::Relaxed);
-        self.shared
-            .metrics
-            .streams_active
-            .with_label_values(&[self.shared.segment.as_str()])
-            .add(count - before);
+    fn load(&self, load: Load) {
+        let before = self.load.replace(load);
+        let metrics = &self.shared.metrics;
+        metrics.streams.add(difference(load.streams as u64, before.streams as u64));
+        let depths = [
+            (Queue::Input, load.records, before.records),
+            (Queue::Batch, load.windows, before.windows),
+            (Queue::Output, load.written, before.written),
+        ];
+        for (queue, now, before) in depths {
+            metrics.queue_depth.of(queue).add(difference(now as u64, before as u64));
+        }
+        metrics.queue_bytes.of(Queue::Output).add(difference(load.written_bytes, before.written_bytes));
     }
 
     fn registry_unavailable(&self, reason: &str) {
+        self.shared.metrics.registry_failures.inc();
         let segment = self.shared.segment.as_str();
-        self.shared.metrics.registry_failures.with_label_values(&[segment]).inc();
         tracing::warn!(segment, reason, "the schema registry cannot be asked; waiting, nothing is lost");
+    }
+}
+
+fn difference(now: u64, before: u64) -> i64 {
+    now.cast_signed().saturating_sub(before.cast_signed())
+}
+
+const fn result_of(settled: Settled) -> RecordResult {
+    match settled {
+        Settled::Taken => RecordResult::Ok,
+        Settled::DeadLettered => RecordResult::Dlq,
+        Settled::Dropped => RecordResult::Dropped,
     }
 }
 
 /// Observes a worker.
 #[derive(Debug)]
-pub struct SegmentObserver(pub Arc<SegmentTelemetry>);
+pub struct SegmentObserver {
+    shared: Arc<SegmentTelemetry>,
+    /// When the last turn was over, and whether reading was paused then.
+    turn: Cell<Option<(Duration, bool)>>,
+    /// The partitions whose last commit is told.
+    told: RefCell<BTreeSet<i32>>,
+}
+
+impl SegmentObserver {
+    /// An observer of the segment's worker.
+    #[must_use]
+    pub fn new(shared: Arc<SegmentTelemetry>) -> Self {
+        Self { shared, turn: Cell::default(), told: RefCell::default() }
+    }
+
+    fn count_committed(&self, epoch: &Epoch) {
+        let (shared, now) = (&self.shared, self.shared.now_seconds());
+        shared.metrics.last_processed.set(now);
+        for (partition, _) in &epoch.offsets {
+            let topic = Topic::from(shared.input_topic.as_str());
+            shared.all.last_commit.of((topic, PartitionLabel(*partition))).set(now);
+            self.told.borrow_mut().insert(*partition);
+        }
+        let mut produced: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for record in &epoch.records {
+            let sum = produced.entry(&record.topic).or_default();
+            *sum = (sum.0 + 1, sum.1 + record.size_bytes());
+        }
+        for (topic, (records, bytes)) in produced {
+            shared.all.produced_records.of((Topic::from(topic),)).inc_by(records);
+            shared.all.produced_bytes.of((Topic::from(topic),)).inc_by(bytes);
+        }
+        let mut times = shared.times();
+        times.commit(&epoch.offsets);
+        if let Some(watermark_ms) = times.watermark_ms() {
+            shared.metrics.watermark.set(watermark_ms as f64 / 1e3);
+        }
+    }
+}
 
 impl WorkerObserver for SegmentObserver {
-    #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 are exact in f64 until 2255")]
-    fn committed(&self, outcome: &Outcome, took: Duration, offsets: &[(i32, i64)]) {
-        let segment = self.0.segment.as_str();
+    fn polled(&self, records: usize, bytes: u64) {
+        self.shared.metrics.consumed.0.inc_by(records as u64);
+        self.shared.metrics.consumed.1.inc_by(bytes);
+    }
+
+    fn submitted(&self) {
+        self.shared.metrics.transaction_open.set(self.shared.now_seconds());
+    }
+
+    fn committed(&self, outcome: &Outcome, took: Duration, epoch: &Epoch) {
         let label = match outcome {
-            Outcome::Committed => "committed",
-            Outcome::Aborted { .. } => "aborted",
-            Outcome::Broken { fenced: true, .. } => "fenced",
-            Outcome::Broken { fenced: false, .. } => "broken",
+            Outcome::Committed => OutcomeLabel::Committed,
+            Outcome::Aborted { .. } => OutcomeLabel::Aborted,
+            Outcome::Broken { fenced: true, .. } => OutcomeLabel::Fenced,
+            Outcome::Broken { fenced: false, .. } => OutcomeLabel::Broken,
         };
-        let metrics = &self.0.metrics;
-        metrics.transactions.with_label_values(&[segment, label]).inc();
-        metrics.transaction_duration_seconds.with_label_values(&[segment]).observe(took.as_secs_f64());
+        let metrics = &self.shared.metrics;
+        metrics.transactions.of(label).inc();
+        metrics.transaction_duration.of(label).observe(took.as_secs_f64());
+        metrics.transaction_open.set(0.0);
         if *outcome == Outcome::Committed {
-            let now = self.0.clock.unix_us() as f64 / 1e6;
-            metrics.last_commit_timestamp_seconds.with_label_values(&[segment]).set(now);
+            self.count_committed(epoch);
         }
+        let (segment, offsets) = (self.shared.segment.as_str(), &epoch.offsets);
         tracing::trace!(segment, ?outcome, ?offsets, took_ms = took.as_millis(), "transaction");
     }
 
     fn restored(&self, partition: i32, replay_records: i64) {
-        let segment = self.0.segment.as_str();
+        let segment = self.shared.segment.as_str();
         tracing::info!(segment, partition, replay_records, "partition restored");
     }
 
-    fn assignment(&self, assigned: usize, live: usize) {
-        let segment = self.0.segment.as_str();
-        let (assigned, live) = (assigned.try_into().unwrap_or(0), live.try_into().unwrap_or(0));
-        self.0.metrics.assigned_partitions.with_label_values(&[segment]).set(assigned);
-        self.0.metrics.live_partitions.with_label_values(&[segment]).set(live);
-        self.0.live.store(live, Ordering::Release);
-        self.0.assigned.store(assigned, Ordering::Release);
+    fn assignment(&self, assigned: &BTreeSet<i32>, live: &BTreeMap<i32, u64>) {
+        let shared = &self.shared;
+        shared.times().keep(|partition| live.contains_key(&partition));
+        self.told.borrow_mut().retain(|partition| {
+            let ours = assigned.contains(partition);
+            if !ours {
+                let topic = Topic::from(shared.input_topic.as_str());
+                shared.all.last_commit.forget((topic, PartitionLabel(*partition)));
+            }
+            ours
+        });
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let (assigned, live) = (count(assigned.len()), count(live.len()));
+        shared.metrics.assigned.set(assigned);
+        shared.metrics.live.set(live);
+        shared.live.store(live, Ordering::Release);
+        shared.assigned.store(assigned, Ordering::Release);
     }
 
-    fn in_flight(&self, bytes: u64) {
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.0.metrics.queue_bytes.with_label_values(&[self.0.segment.as_str()]).set(bytes);
+    fn turned(&self, in_flight_bytes: u64, paused: bool) {
+        let metrics = &self.shared.metrics;
+        let bytes = i64::try_from(in_flight_bytes).unwrap_or(i64::MAX);
+        metrics.queue_bytes.of(Queue::Input).set(bytes);
+        let live = self.shared.live.load(Ordering::Acquire);
+        metrics.paused.set(if paused { live } else { 0 });
+        let now = self.shared.clock.now();
+        if let Some((before, was_paused)) = self.turn.replace(Some((now, paused))) {
+            let took = now.saturating_sub(before).as_secs_f64();
+            metrics.poll_interval.observe(took);
+            if was_paused {
+                metrics.backpressure.inc_by(took);
+            }
+        }
     }
 
     fn note(&self, what: &'static str, detail: &str) {
-        let segment = self.0.segment.as_str();
-        self.0.metrics.worker_events.with_label_values(&[segment, what]).inc();
+        let (metrics, segment) = (&self.shared.metrics, self.shared.segment.as_str());
+        if let Some(kind) = Rebalance::of(what) {
+            metrics.rebalances.of(kind).inc();
+        } else if what.contains("retried") || what.contains("not ready") {
+            metrics.retries.of(ErrorType::KafkaError).inc();
+        }
         tracing::info!(segment, detail, "{what}");
-    }
-}
-
-/// Times every call of every stage.
-#[derive(Debug, Clone)]
-pub struct TimedStages {
-    metrics: Metrics,
-    clock: Arc<dyn Clock>,
-}
-
-impl TimedStages {
-    /// A decorator that counts into `metrics`.
-    #[must_use]
-    pub fn new(metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
-        Self { metrics, clock }
-    }
-}
-
-impl Decorate for TimedStages {
-    fn decorate(&self, name: &'static str, inner: Box<dyn ErasedStage>) -> Box<dyn ErasedStage> {
-        let duration = self.metrics.stage_duration_seconds.with_label_values(&[name]);
-        let busy = self.metrics.busy_seconds.with_label_values(&[name]);
-        Box::new(TimedStage { inner, duration, busy, clock: Arc::clone(&self.clock) })
-    }
-}
-
-#[derive(Debug)]
-struct TimedStage {
-    inner: Box<dyn ErasedStage>,
-    duration: prometheus::Histogram,
-    busy: prometheus::Counter,
-    clock: Arc<dyn Clock>,
-}
-
-impl TimedStage {
-    fn timed<T>(&mut self, call: impl FnOnce(&mut dyn ErasedStage) -> T) -> T {
-        let begin = self.clock.now();
-        let result = call(self.inner.as_mut());
-        let seconds = self.clock.now().saturating_sub(begin).as_secs_f64();
-        self.duration.observe(seconds);
-        self.busy.inc_by(seconds);
-        result
-    }
-}
-
-impl ErasedStage for TimedStage {
-    fn restore(&mut self, checkpoint: &[u8]) -> Result<(), StageError> {
-        self.inner.restore(checkpoint)
-    }
-
-    fn push(&mut self, input: AnyPayload, out: &mut Outbox<AnyPayload>) -> Result<(), StageError> {
-        self.timed(|stage| stage.push(input, out))
-    }
-
-    fn finish(&mut self, out: &mut Outbox<AnyPayload>) -> Result<(), StageError> {
-        self.timed(|stage| stage.finish(out))
-    }
-
-    fn windows(&mut self) -> Vec<Window> {
-        self.inner.windows()
-    }
-
-    fn supply(&mut self, results: Vec<Window>, out: &mut Outbox<AnyPayload>) -> Result<(), StageError> {
-        self.timed(|stage| stage.supply(results, out))
-    }
-
-    fn restart(&self) -> Restart {
-        self.inner.restart()
     }
 }

@@ -6,17 +6,21 @@
 
 mod batch;
 mod load;
+mod watch;
 
 use crate::config::EngineConfig;
 use crate::model::{ModelError, ModelSpec};
 use batch::{Job, serve};
 use load::Loaded;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use thiserror::Error;
 use treble_core::{Inference, ModelInfo, StageError, Window};
+
+pub use watch::{Closing, EngineWatch, Unwatched};
 
 /// Requests that may wait for the engine before a caller is held up.
 const QUEUE: usize = 64;
@@ -111,6 +115,18 @@ impl OrtEngine {
     /// # Errors
     /// Each way in which library, model and device can fail has its [`EngineError`].
     pub fn open(model: &Path, config: &EngineConfig) -> Result<Self, EngineError> {
+        Self::open_watched(model, config, Arc::new(Unwatched))
+    }
+
+    /// As [`open`](Self::open); `watch` is told of what the engine does afterwards.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_watched(
+        model: &Path,
+        config: &EngineConfig,
+        watch: Arc<dyn EngineWatch>,
+    ) -> Result<Self, EngineError> {
         if config.max_batch > MAX_BATCH {
             return Err(EngineError::BatchTooLarge { actual: config.max_batch });
         }
@@ -121,7 +137,7 @@ impl OrtEngine {
         let (requests, queue) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("inference".to_owned())
-            .spawn(move || serve(&queue, max_batch, delay, |windows| session.run(windows)))
+            .spawn(move || serve(&queue, max_batch, delay, &*watch, |windows| session.run(windows)))
             .map_err(|error| EngineError::Session { detail: error.to_string() })?;
         Ok(Self { info, fallback, spec, max_batch, requests: Some(requests), thread: Some(thread) })
     }

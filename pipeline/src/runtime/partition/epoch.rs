@@ -28,8 +28,7 @@ impl Partition {
         self.notices.extend(out.facts.into_iter().map(|(stage, fact)| Notice::Fact(stage, fact)));
         for chunk in &out.chunks {
             if let ChunkBody::Start { segment, .. } | ChunkBody::Data { segment, .. } = &chunk.body {
-                let (frames, bytes) = (segment.n_samples, segment.data.len() as u64);
-                self.notices.push(Notice::Emitted { frames, bytes });
+                self.notices.push(Notice::Emitted { bytes: segment.data.len() as u64 });
             }
             let record = self.writer.output(self.id, chunk, stream.traceparent(), stream.account());
             self.push_record(record);

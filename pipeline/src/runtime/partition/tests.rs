@@ -166,7 +166,7 @@ fn a_stream_comes_out_whole_and_its_state_ends_in_a_tombstone() {
     assert_eq!(bench.output("a"), ["START", "bcde", "fghi", "END"]);
     let last = bench.to("state").last().copied().unwrap();
     assert!(last.key == "a" && last.value.is_none());
-    assert_eq!(bench.partition.stream_count(), 0);
+    assert_eq!(bench.partition.load().streams, 0);
 }
 
 #[test]
@@ -266,13 +266,13 @@ fn a_silent_stream_is_given_up_and_its_state_goes_later() {
     bench.stream("a", vec![start(), data("abcd")]);
     bench.work(Duration::ZERO);
     bench.work(59 * SECOND);
-    assert_eq!(bench.partition.stream_count(), 1);
+    assert_eq!(bench.partition.load().streams, 1);
     bench.work(60 * SECOND);
     bench.commit();
     assert!(bench.output("a")[2].starts_with("ABORT idle"), "{:?}", bench.output("a"));
     bench.work(120 * SECOND);
     bench.commit();
-    assert_eq!((bench.partition.stream_count(), bench.state("a")), (0, None));
+    assert_eq!((bench.partition.load().streams, bench.state("a")), (0, None));
     assert_eq!(bench.output("a").len(), 3, "given up once");
 }
 
@@ -296,7 +296,7 @@ fn a_repeat_is_dropped_and_counted() {
     let repeats = bench.partition.take_notices();
     assert_eq!(repeats.iter().filter(|notice| **notice == Notice::Repeat).count(), 2);
     assert_eq!(repeats.iter().filter(|notice| **notice == Notice::Skipped).count(), 2, "after END");
-    assert_eq!(bench.partition.stream_count(), 0);
+    assert_eq!(bench.partition.load().streams, 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{Inbound, Stream};
 use crate::kafka::headers;
 use crate::runtime::account::{self, Account, Reporter, Subject, Tally};
+use crate::runtime::partition::Ending;
 use crate::stages::INPUT_TOPIC;
 use std::time::Duration;
 use treble_schemas::event::{Mode, StageEvent, Status, StreamReport};
@@ -92,12 +93,30 @@ impl Stream {
     /// Notes how long the stages took.
     pub fn note_processing(&mut self, took: Duration) {
         self.tally.processing += took;
+        self.busy += took;
     }
 
     /// The model ran `windows` windows for this stream and others, and this stream's share took that long.
     pub fn note_inference(&mut self, windows: u64, share: Duration) {
         self.tally.batches = (self.tally.batches.0 + 1, self.tally.batches.1 + windows);
         self.tally.processing += share;
+        self.busy += share;
+    }
+
+    /// What is known of a stream that is over at `now`.
+    #[must_use]
+    pub fn ending(&self, now: Duration) -> Ending {
+        let rate_hz = self.out_format.as_ref().map_or(0, |format| format.sample_rate_hz);
+        let seconds = self.totals.samples as f64 / f64::from(rate_hz.max(1));
+        let superseded = self.aborted.as_ref().is_some_and(|reason| reason.code == "superseded");
+        Ending {
+            mode: self.account.mode,
+            audio_seconds: if rate_hz > 0 { seconds } else { 0.0 },
+            busy: self.busy,
+            open: now.saturating_sub(self.opened),
+            last_capture_us: self.last_capture_us,
+            by_producer: superseded || self.upstream.as_ref().is_some_and(|reason| reason.stage.is_empty()),
+        }
     }
 
     /// What was counted in this epoch is of no use: nothing of it is told.

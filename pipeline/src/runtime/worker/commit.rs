@@ -66,6 +66,7 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
         let membership = self.source.membership()?;
         self.commit = Some(InFlight::Committing { since: self.clock.now(), retry });
         let deadline = self.limits.deadline;
+        self.observer.submitted();
         Ok(self.crew.transactions().ask(TransactionRequest::Commit { epoch, membership, deadline })?)
     }
 
@@ -95,7 +96,7 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     fn take_outcome(&mut self, outcome: Outcome, epoch: Epoch) -> Result<(), WorkerError> {
         let Some(InFlight::Committing { since, retry }) = self.commit.take() else { return Ok(()) };
         let took = self.clock.now().saturating_sub(since);
-        self.observer.committed(&outcome, took, &epoch.offsets);
+        self.observer.committed(&outcome, took, &epoch);
         match outcome {
             Outcome::Committed => {
                 self.source.committed(&epoch.offsets);

@@ -147,6 +147,6 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     }
 
     fn publish_assignment(&self) {
-        self.observer.assignment(self.assigned.len(), self.live.len());
+        self.observer.assignment(&self.assigned, &self.live);
     }
 }
