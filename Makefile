@@ -52,9 +52,10 @@ bench: setup ## Measure against each stage's limit; writes target/bench/summary.
 	$(CARGO) build --locked --workspace --bins --profile $(PROFILE)
 	$(CARGO) bench --locked --workspace --profile $(PROFILE) --bench stages --bench pipeline
 
-monitoring-test: ## Check rules, alerts, routes and templates with promtool and amtool
+monitoring-test: ## Check rules, alerts and routes; put faults in, and see notifications come out
 	@infra/setup/setup --tests
 	@infra/monitoring/check
+	@infra/monitoring/rig
 
 monitoring-up: ## Start a local Prometheus and Alertmanager beside the pipeline
 	@infra/setup/setup --tests

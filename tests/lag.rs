@@ -20,7 +20,7 @@ use treble_pipeline::ports::Clock;
 use treble_test_support::broker::LocalStack;
 use treble_test_support::configuration;
 use treble_test_support::exposition::Exposition;
-use treble_test_support::kafka::{PATIENCE, delete_before};
+use treble_test_support::kafka::{self, PATIENCE, delete_before};
 use treble_test_support::process::{binary, environment};
 
 /// A topic of one partition, and a group that reads it and is called as the topic is.
@@ -44,6 +44,7 @@ impl Trial {
         for outcome in runtime.block_on(admin.create_topics(&[topic], &AdminOptions::new()))? {
             outcome.map_err(|(topic, code)| anyhow!("{topic}: {code}"))?;
         }
+        kafka::await_topics(&admin, &[name])?;
         let group = client.clone().set("group.id", name).create()?;
         if transactional {
             client.set("transactional.id", name);

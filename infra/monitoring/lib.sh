@@ -42,7 +42,7 @@ pid_of() {
 answers() {
   local line
   line="$(
-    exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET /-/ready HTTP/1.0\r\n\r\n' >&3 && head -n 1 <&3
-  )" 2>/dev/null || return 1
+    exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET /-/ready HTTP/1.0\r\n\r\n' >&3 && head -n 1 <&3
+  )" || return 1
   [[ "$line" == *" 200 "* ]]
 }

@@ -16,6 +16,8 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use treble_pipeline::clock::SystemClock;
+use treble_pipeline::ports::Clock;
 use treble_pipeline::schema_registry::{Registration, RegistryAccess, SchemaRegistry};
 use treble_schemas::frame::{self, Format};
 use treble_schemas::topic::{Partitions, partition_of};
@@ -54,7 +56,21 @@ pub fn create_topics(stack: &LocalStack, prefix: &str) -> Result<()> {
     for outcome in runtime.block_on(admin.create_topics(&topics, &AdminOptions::new()))? {
         outcome.map_err(|(topic, code)| anyhow!("{topic}: {code}"))?;
     }
-    Ok(())
+    await_topics(&admin, &specs.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>())
+}
+
+/// Waits until a broker tells of all `topics`: it learns of them in its own time, late on a busy machine.
+pub fn await_topics(admin: &AdminClient<DefaultClientContext>, topics: &[&str]) -> Result<()> {
+    let clock = SystemClock::new();
+    loop {
+        let metadata = admin.inner().fetch_metadata(None, PATIENCE)?;
+        let told = |name: &&str| metadata.topics().iter().any(|topic| topic.name() == *name);
+        if topics.iter().all(told) {
+            return Ok(());
+        }
+        ensure!(clock.now() < PATIENCE, "the broker does not tell of {topics:?}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
 }
 
 /// Deletes the records of a partition before `offset`, as retention would.

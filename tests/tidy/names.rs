@@ -99,6 +99,47 @@ fn dashboards_alerts_and_documents_use_metrics_that_exist() {
     );
 }
 
+/// Metrics of other programs that rules may rest on: node_exporter, Prometheus, Alertmanager, and what Prometheus makes itself.
+const FOREIGN: &[&str] = &["node_", "prometheus_", "alertmanager_"];
+
+/// Metrics in the expressions of a file of rules that nobody exports and no rule records.
+fn unknown_in_rules(text: &str, known: &BTreeSet<&str>) -> Vec<String> {
+    let records = text.lines().filter_map(|line| line.trim().strip_prefix("- record: "));
+    let known: BTreeSet<&str> = records.chain(known.iter().copied()).collect();
+    let expressions = text.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
+    let endings =
+        ["_total", "_seconds", "_bytes", "_ratio", "_offset", "_bucket", "_count", "_status", "_lag", "_fds"];
+    let words = expressions.flat_map(|expr| {
+        expr.split(|char: char| !(char.is_ascii_alphanumeric() || matches!(char, '_' | ':')))
+    });
+    let metrics = words.filter(|word| endings.iter().any(|end| word.ends_with(end)) && word.contains('_'));
+    let own = metrics.filter(|word| !FOREIGN.iter().any(|foreign| word.starts_with(foreign)));
+    let base = |word: &str| word.trim_end_matches("_bucket").trim_end_matches("_count").to_owned();
+    let unknown = own.filter(|word| !known.contains(word) && !known.contains(base(word).as_str()));
+    unknown.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_rule_rests_on_metrics_that_somebody_exports() {
+    let files = files();
+    let literals = Source::read(&metrics_file(files).text).literals;
+    let known: BTreeSet<&str> = literals.iter().map(|(_, text)| text.as_str()).collect();
+    let rules: Vec<&File> =
+        files.iter().filter(|file| file.path.starts_with("monitoring/prometheus/rules/")).collect();
+    assert!(rules.len() > 5, "the rules lie elsewhere");
+    // A rule may rest on what another file records.
+    let recorded: Vec<&str> = rules.iter().flat_map(|file| file.text.lines()).collect();
+    let recorded = recorded.iter().filter_map(|line| line.trim().strip_prefix("- record: "));
+    let known: BTreeSet<&str> = known.into_iter().chain(recorded).collect();
+    let unknown = rules.iter().flat_map(|file| {
+        unknown_in_rules(&file.text, &known).into_iter().map(|name| format!("{}: {name}", file.path))
+    });
+    none("nobody exports or records it (invariant 12):", &unknown.collect::<Vec<_>>());
+    let text =
+        "- record: a:b_total\n  expr: \"sum(c_seconds_bucket) / d_total + a:b_total + node_x_bytes\"\n";
+    assert_eq!(unknown_in_rules(text, &BTreeSet::from(["c_seconds"])), ["d_total"]);
+}
+
 /// Words of `text` that look like a topic of the default prefix and are none.
 fn unknown_topics<'a>(text: &'a str, topics: &BTreeSet<String>) -> Vec<&'a str> {
     let words = text.split(|char: char| !(char.is_ascii_alphanumeric() || matches!(char, '.' | '_')));

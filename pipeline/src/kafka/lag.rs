@@ -15,7 +15,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::groups::GroupInfo;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -228,18 +228,14 @@ impl Cluster for KafkaCluster {
 
 /// `positions`, in as few rounds as go without two partitions of the same number in one.
 fn rounds(positions: &[(Place, i64)]) -> Vec<Vec<(Place, i64)>> {
-    let mut rounds: Vec<(BTreeSet<i32>, Vec<(Place, i64)>)> = Vec::new();
+    let mut rounds: Vec<BTreeMap<i32, (Place, i64)>> = Vec::new();
     for position in positions {
         let partition = position.0.partition;
-        match rounds.iter_mut().find(|(numbers, _)| !numbers.contains(&partition)) {
-            Some((numbers, round)) => {
-                numbers.insert(partition);
-                round.push(position.clone());
-            }
-            None => rounds.push((BTreeSet::from([partition]), vec![position.clone()])),
-        }
+        let fits = rounds.iter().position(|round| !round.contains_key(&partition)).unwrap_or(rounds.len());
+        rounds.resize_with(rounds.len().max(fits + 1), BTreeMap::new);
+        rounds[fits].insert(partition, position.clone());
     }
-    rounds.into_iter().map(|(_, round)| round).collect()
+    rounds.into_iter().map(|round| round.into_values().collect()).collect()
 }
 
 /// The offsets of a list, where there are any.
