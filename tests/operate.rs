@@ -49,6 +49,54 @@ fn a_drain_under_load_ends_within_its_deadline_with_everything_that_was_read_com
     Ok(())
 }
 
+/// A broker whose disk is full ends itself. The process says so on `/readyz`, in its metrics and in its log, and goes on once the broker
+/// has space again.
+#[test]
+fn a_broker_with_a_full_disk_is_told_of_and_needs_no_human_at_the_pipeline() -> Result<()> {
+    let (stack, prefix) = (LocalStack::start(1)?, "full");
+    kafka::create_topics(&stack, prefix)?;
+    let publisher = Publisher::new(&stack, prefix)?;
+    let clips = [clips::chirp("before", 16_000, 3), clips::chirp("after", 16_000, 3)];
+    let settings = [("topology", "fused".to_owned())];
+    let mut worker = Worker::new(&stack, prefix, "decode,upscale,encode", "w1", &settings)?;
+    worker.start()?;
+    worker.await_ready(kafka::PATIENCE)?;
+    publisher.clip(&clips[0])?;
+    publisher.flush()?;
+    verdict::delivered(&stack, prefix, 1)?;
+
+    stack.fill_disk(1)?;
+    let filler = Topics::new(prefix)?.dlq();
+    ensure!(kafka::fill(&stack, &filler, 16 << 20).is_err(), "the disk is not full");
+    await_text(&worker, "503", "no broker answers")?;
+    let metrics = worker.metrics().context("the worker does not answer")?;
+    ensure!(metrics.lines().any(|line| line.starts_with("treble_kafka_reachable") && line.ends_with(" 0")));
+    ensure!(worker.log_tail().contains("no broker answers"), "{}", worker.log_tail());
+
+    stack.start_node(1)?;
+    publisher.clip(&clips[1])?;
+    publisher.flush()?;
+    let streams = verdict::delivered(&stack, prefix, 2)?;
+    worker.await_ready(kafka::PATIENCE)?;
+    worker.terminate()?;
+    let config = configuration::config(&configuration::settings(&stack, prefix))?;
+    ensure!(verdict::identical(&config, &clips, &streams)? == 2, "not all came out");
+    Ok(())
+}
+
+/// Waits until `/readyz` answers with this status and these words.
+fn await_text(worker: &Worker, status: &str, words: &str) -> Result<()> {
+    let clock = SystemClock::new();
+    loop {
+        let answer = worker.readiness().context("the worker does not answer")?;
+        if answer.lines().next().is_some_and(|line| line.contains(status)) && answer.contains(words) {
+            return Ok(());
+        }
+        ensure!(clock.now() < kafka::PATIENCE, "/readyz says {answer}\n{}", worker.log_tail());
+        thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
 /// Waits until the process is in the middle of its work; how many records it has read.
 fn await_some(worker: &Worker) -> Result<i64> {
     let clock = SystemClock::new();

@@ -136,6 +136,14 @@ impl LocalStack {
         self.node("start", id)
     }
 
+    /// Lets writes of broker `id` fail from some MiB on, as on a full disk; [`start_node`](Self::start_node) gives it space again.
+    ///
+    /// # Errors
+    /// When there is no such broker.
+    pub fn fill_disk(&self, id: u8) -> Result<()> {
+        self.node("fill", id)
+    }
+
     /// Makes a part (the number of a broker, or `registry`) stand still: its connections stay open, and nobody answers.
     ///
     /// # Errors

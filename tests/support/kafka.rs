@@ -212,6 +212,22 @@ impl Publisher {
     }
 }
 
+/// Writes `bytes` bytes to partition 0 of `topic`; an error where the broker cannot hold them.
+pub fn fill(stack: &LocalStack, topic: &str, bytes: usize) -> Result<()> {
+    const RECORD_BYTES: usize = 1 << 20;
+    let producer: BaseProducer<Deliveries> =
+        client(stack).set("message.timeout.ms", "5000").create_with_context(Deliveries::default())?;
+    let value = vec![0; RECORD_BYTES];
+    for _ in 0..bytes / RECORD_BYTES {
+        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(0).payload(&value);
+        producer.send(record).map_err(|(error, _)| error)?;
+    }
+    producer.flush(PATIENCE).context("records were neither taken nor refused")?;
+    let refused = producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner);
+    ensure!(refused.is_empty(), "{} records were refused: {}", refused.len(), refused[0]);
+    Ok(())
+}
+
 /// The clip as chunks: START, DATA of `piece` bytes each, END with its totals.
 pub fn chunks(clip: &Clip, piece: usize) -> Result<Vec<AudioChunk>> {
     let stream_id = StreamId::new(&clip.name)?;

@@ -119,6 +119,12 @@ impl Worker {
         Ok(())
     }
 
+    /// What `/readyz` says: status line, headers and text.
+    #[must_use]
+    pub fn readiness(&self) -> Option<String> {
+        get(self.running.as_ref()?.port, "/readyz")
+    }
+
     /// The process's own account, as Prometheus would read it.
     #[must_use]
     pub fn metrics(&self) -> Option<String> {

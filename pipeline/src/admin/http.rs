@@ -1,4 +1,5 @@
-//! `/metrics` (Prometheus text), `/livez` (the process turns), `/readyz` (every partition is restored and read).
+//! `/metrics` (Prometheus text), `/livez` (the process turns), `/readyz` (every partition is restored and
+//! read, and Kafka answers).
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -8,8 +9,19 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-/// What the probes ask: name of each segment and whether it is ready.
-pub type Readiness = Arc<dyn Fn() -> Vec<(String, bool)> + Send + Sync>;
+/// How it stands with a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Every partition that is ours is restored and read.
+    Ready,
+    /// The group has not answered yet, or partitions are being restored.
+    Restoring,
+    /// No broker answers.
+    Unreachable,
+}
+
+/// What the probes ask: how it stands with each segment, by name.
+pub type Readiness = Arc<dyn Fn() -> Vec<(String, State)> + Send + Sync>;
 
 /// Writes all metrics in the text exposition format, or says why it cannot.
 pub type Render = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
@@ -47,11 +59,15 @@ fn router(render: Render, readiness: Readiness) -> Router {
         .route("/metrics", get(move || async move { exposition(&render) }))
 }
 
-fn ready(segments: &[(String, bool)]) -> Response {
-    let all = segments.iter().all(|(_, ready)| *ready);
+fn ready(segments: &[(String, State)]) -> Response {
+    let all = segments.iter().all(|(_, state)| *state == State::Ready);
     let code = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let line =
-        |(name, ready): &(String, bool)| format!("{name} {}\n", if *ready { "ready" } else { "restoring" });
+    let words = |state: State| match state {
+        State::Ready => "ready",
+        State::Restoring => "restoring",
+        State::Unreachable => "no broker answers",
+    };
+    let line = |(name, state): &(String, State)| format!("{name} {}\n", words(*state));
     (code, segments.iter().map(line).collect::<String>()).into_response()
 }
 

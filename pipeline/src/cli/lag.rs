@@ -1,7 +1,7 @@
 //! `treble lag`.
 
 use super::{Context, Exit, Failure};
-use crate::admin::http;
+use crate::admin::http::{self, State};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::kafka::fault::KafkaFault;
@@ -106,7 +106,10 @@ impl Lag {
         let exporter = LagExporter::new(Arc::clone(&clock));
         let exporter = Arc::new(exporter.map_err(|error| RunError::Metrics(error.to_string()))?);
         let (render, ready) = (Arc::clone(&exporter), Arc::clone(&exporter));
-        let readiness = Arc::new(move || vec![("lag".to_owned(), ready.is_fresh())]);
+        let readiness = Arc::new(move || {
+            let state = if ready.is_fresh() { State::Ready } else { State::Unreachable };
+            vec![("lag".to_owned(), state)]
+        });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(RunError::from)?;
         let address = listener.local_addr().map_err(RunError::from)?;

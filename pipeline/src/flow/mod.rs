@@ -2,11 +2,12 @@
 //!
 //! [`watermark`] what may be committed · [`assignment`] where to read from after an assignment ·
 //! [`pressure`] when to stop reading · [`epoch`] when to commit · [`reorder`] which chunk is next ·
-//! [`recent`] which streams just ended · [`caught_up`] until when time-outs may be judged · [`flood`] when dead letters
+//! [`recent`] which streams just ended · [`contact`] whether Kafka answers · [`caught_up`] until when time-outs may be judged · [`flood`] when dead letters
 //! mean a bad deploy · [`retry`] how long to wait · [`disposition`] what an error costs.
 
 pub mod assignment;
 pub mod caught_up;
+pub mod contact;
 pub mod disposition;
 pub mod epoch;
 pub mod flood;

@@ -64,6 +64,7 @@ pub fn member(config: &KafkaConfig, group: &str, instance: &str) -> Result<Clien
     client
         .set("group.instance.id", instance)
         .set("enable.partition.eof", "true")
+        .set("statistics.interval.ms", "2000")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", config.session_timeout_ms.to_string())
         .set("heartbeat.interval.ms", (config.session_timeout_ms / 10).clamp(100, 3000).to_string())

@@ -1,6 +1,7 @@
 //! [`Source`] over a group member: callbacks become events, positions are always explicit.
 
 use super::headers;
+use crate::flow::contact::{self, Connection};
 use crate::ports::{InRecord, PortError, Source, SourceEvent};
 use bytes::Bytes;
 use rdkafka::client::ClientContext;
@@ -8,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMe
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientConfig, Offset, Statistics, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, Statistics, TopicPartitionList, statistics};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub struct MemberContext {
     events: SyncSender<SourceEvent>,
     closing: AtomicBool,
     on_error: Box<dyn Fn(&str) + Send + Sync>,
+    on_contact: Box<dyn Fn(bool) + Send + Sync>,
 }
 
 impl fmt::Debug for MemberContext {
@@ -39,7 +41,12 @@ impl ClientContext for MemberContext {
         }
     }
 
-    fn stats(&self, _: Statistics) {}
+    fn stats(&self, statistics: Statistics) {
+        // Bootstrap addresses, of which no number is known yet, are none of the cluster's.
+        let known = statistics.brokers.values().filter(|broker| broker.nodeid >= 0);
+        let connections: Vec<Connection> = known.map(connection).collect();
+        (self.on_contact)(contact::is_reachable(&connections));
+    }
 }
 
 impl ConsumerContext for MemberContext {
@@ -81,15 +88,21 @@ impl fmt::Debug for KafkaSource {
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl KafkaSource {
-    /// Joins the group that `config` names and subscribes to `topic`. `on_error` hears of lost connections.
+    /// Joins the group that `config` names and subscribes to `topic`. `on_error` hears of lost connections, `on_contact` every
+    /// other second whether any broker answers.
     pub fn join(
         config: &ClientConfig,
         topic: &str,
         on_error: impl Fn(&str) + Send + Sync + 'static,
+        on_contact: impl Fn(bool) + Send + Sync + 'static,
     ) -> Result<Self, PortError> {
         let (sender, events) = sync_channel(REBALANCES);
-        let context =
-            MemberContext { events: sender, closing: AtomicBool::new(false), on_error: Box::new(on_error) };
+        let context = MemberContext {
+            events: sender,
+            closing: AtomicBool::new(false),
+            on_error: Box::new(on_error),
+            on_contact: Box::new(on_contact),
+        };
         let consumer: BaseConsumer<MemberContext> =
             config.create_with_context(context).map_err(|error| fatal("consumer", &error))?;
         consumer.subscribe(&[topic]).map_err(|error| fatal("subscribe", &error))?;
@@ -220,9 +233,16 @@ impl Drop for KafkaSource {
     }
 }
 
-/// The end of a partition comes as an error of the client, too; it is none, and comes several times a second.
+fn connection(broker: &statistics::Broker) -> Connection {
+    let silent_for = u64::try_from(broker.rxidle).ok().map(Duration::from_micros);
+    Connection { up: broker.state == "UP", silent_for }
+}
+
+/// The end of a partition comes as an error of the client, too; it is none, and comes several times a second. That all brokers
+/// are down comes once a second as long as it lasts; [`MemberContext::stats`] tells it when it begins and when it ends.
 fn is_trouble(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() != Some(rdkafka::types::RDKafkaErrorCode::PartitionEOF)
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    !matches!(error.rdkafka_error_code(), Some(Code::PartitionEOF | Code::AllBrokersDown))
 }
 
 fn polled_error(error: &KafkaError) -> Result<(), PortError> {
@@ -254,8 +274,9 @@ mod tests {
     use rdkafka::types::RDKafkaErrorCode as Code;
 
     #[test]
-    fn the_end_of_a_partition_is_no_trouble_to_warn_of() {
+    fn what_comes_every_second_is_no_trouble_to_warn_of() {
         assert!(!is_trouble(&KafkaError::Global(Code::PartitionEOF)));
-        assert!(is_trouble(&KafkaError::Global(Code::AllBrokersDown)));
+        assert!(!is_trouble(&KafkaError::Global(Code::AllBrokersDown)));
+        assert!(is_trouble(&KafkaError::Global(Code::BrokerTransportFailure)));
     }
 }

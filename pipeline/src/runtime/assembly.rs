@@ -152,7 +152,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     let telemetry: Vec<_> =
         workers.iter().map(|worker| (worker.name.clone(), Arc::clone(&worker.telemetry))).collect();
     let readiness = Arc::new(move || {
-        telemetry.iter().map(|(name, telemetry)| (name.clone(), telemetry.is_ready())).collect()
+        telemetry.iter().map(|(name, telemetry)| (name.clone(), telemetry.state())).collect()
     });
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /livez and /readyz");
@@ -355,9 +355,10 @@ impl Parts<'_> {
         let transactions = KafkaTransactions::new(producer, &segment.input_topic, Arc::clone(&self.clock));
         let transactions = transaction_station(&format!("commit-{name}"), transactions)?;
         let member = client::member(kafka, &segment.group, instance_id)?;
-        let source = KafkaSource::join(&member, &segment.input_topic, move |reason| {
-            tracing::warn!(segment = name, reason, "kafka");
-        })?;
+        let trouble = move |reason: &str| tracing::warn!(segment = name, reason, "kafka");
+        let told = Arc::clone(telemetry);
+        let contact = move |reachable| told.contact(reachable);
+        let source = KafkaSource::join(&member, &segment.input_topic, trouble, contact)?;
         let limits = WorkerLimits {
             epoch: EpochLimits {
                 interval: Duration::from_millis(commit.interval_ms),

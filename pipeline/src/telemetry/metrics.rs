@@ -116,6 +116,8 @@ catalogue! {
         transaction_timeout: Gauge<(Stage,)> = "treble_kafka_transaction_timeout_seconds";
         /// What the group told this member.
         rebalances: Counter<(Stage, Rebalance)> = "treble_kafka_rebalances_total";
+        /// Whether any broker answers: 1, or 0.
+        reachable: Level<(Stage,)> = "treble_kafka_reachable";
         /// Partitions that are ours.
         assigned_partitions: Level<(Topic,)> = "treble_kafka_assigned_partitions";
         /// Partitions that are ours, restored and read.

@@ -5,6 +5,7 @@ use super::labels::{Partition as PartitionLabel, Stage, Status, Topic};
 use super::metrics::Metrics;
 use super::segment::{Identity, SegmentMetrics};
 use super::watermark::EventTimes;
+use crate::admin::http::State;
 use crate::flow::flood::FloodGate;
 use crate::ports::{Clock, Epoch, Outcome};
 use crate::runtime::compute::Observer;
@@ -32,6 +33,7 @@ pub struct SegmentTelemetry {
     flooded: AtomicBool,
     assigned: AtomicI64,
     live: AtomicI64,
+    reachable: AtomicBool,
 }
 
 impl SegmentTelemetry {
@@ -43,11 +45,14 @@ impl SegmentTelemetry {
         clock: Arc<dyn Clock>,
         dead_letters_per_minute: usize,
     ) -> Self {
+        let all = metrics.clone();
+        let metrics = SegmentMetrics::new(metrics, identity);
+        metrics.reachable.set(1);
         Self {
             segment: identity.name.clone(),
             input_topic: identity.input_topic.clone(),
-            all: metrics.clone(),
-            metrics: SegmentMetrics::new(metrics, identity),
+            all,
+            metrics,
             clock,
             flood: Mutex::new(FloodGate::new(dead_letters_per_minute)),
             times: Mutex::default(),
@@ -55,6 +60,8 @@ impl SegmentTelemetry {
             // Not ready before the group has answered once, with whatever partitions.
             assigned: AtomicI64::new(-1),
             live: AtomicI64::new(0),
+            // Until the client library says otherwise; what it cannot reach from the start stays "restoring" meanwhile.
+            reachable: AtomicBool::new(true),
         }
     }
 
@@ -64,11 +71,31 @@ impl SegmentTelemetry {
         self.flooded.load(Ordering::Acquire)
     }
 
-    /// Whether every partition that is ours is restored and being read, and there is at least one answer.
+    /// How it stands with the segment.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.assigned.load(Ordering::Acquire) >= 0
-            && self.live.load(Ordering::Acquire) == self.assigned.load(Ordering::Acquire)
+    pub fn state(&self) -> State {
+        let assigned = self.assigned.load(Ordering::Acquire);
+        if !self.reachable.load(Ordering::Acquire) {
+            State::Unreachable
+        } else if assigned >= 0 && self.live.load(Ordering::Acquire) == assigned {
+            State::Ready
+        } else {
+            State::Restoring
+        }
+    }
+
+    /// Whether any broker answers: told again and again, noted where it changes.
+    pub fn contact(&self, reachable: bool) {
+        if self.reachable.swap(reachable, Ordering::AcqRel) == reachable {
+            return;
+        }
+        self.metrics.reachable.set(i64::from(reachable));
+        let segment = self.segment.as_str();
+        if reachable {
+            tracing::info!(segment, "brokers answer again");
+        } else {
+            tracing::warn!(segment, "no broker answers; work goes on once one does");
+        }
     }
 
     fn times(&self) -> MutexGuard<'_, EventTimes> {
