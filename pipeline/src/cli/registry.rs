@@ -7,8 +7,8 @@ use crate::stages::STAGES;
 use std::time::Duration;
 use treble_schemas::Topics;
 
-/// The most that one question to the registry takes.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The most that one question to the registry takes: one that has just started is slow with its first answers.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The ids of the contracts; registers missing ones where the configuration allows it.
 pub(super) fn contract_ids(config: &Config) -> Result<ContractIds, Failure> {
