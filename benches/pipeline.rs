@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     let stack = LocalStack::start(1)?;
     for (name, figures) in GROUPS {
         if wanted.is_empty() || wanted.iter().any(|group| group == name) {
-            // Told one after the other: all of it takes a quarter of an hour.
+            // Told one after the other: all of it takes minutes.
             report(&figures(&stack)?)?;
         }
     }

@@ -5,9 +5,11 @@
     reason = "a test fails by panicking, and prints its table"
 )]
 
+#[path = "../stages/decode/tests/heap/mod.rs"]
+mod heap;
+
 use bytes::Bytes;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use heap::live;
 use std::sync::Arc;
 use treble_core::{AnyPayload, Assets, EncodedChunk, EncodedFormat, Outbox, Pace};
 use treble_pipeline::runtime::blueprint::{Blueprint, Decorate};
@@ -15,37 +17,6 @@ use treble_pipeline::runtime::meter::Metering;
 use treble_pipeline::stages::{ErasedStage, STAGES, StageConfigs};
 
 const KIB: usize = 1 << 10;
-
-/// Counts the bytes that this thread has on the heap.
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    // A thread that ends frees after its counter is gone.
-    let _gone = LIVE.try_with(|live| live.set(live.get() + bytes));
-}
-
-#[expect(unsafe_code, reason = "the trait of allocators demands it")]
-// SAFETY: every call is handed to the system's allocator as it is; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's promises are those that are asked for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Nothing but itself.
 #[derive(Debug)]
@@ -85,18 +56,18 @@ fn held(rate_hz: u32, channels: u16) -> ([usize; STAGES.len()], usize) {
         decorate: Some(Arc::new(meter)),
     };
     let wav = Bytes::from(wav(rate_hz, channels, 10));
-    let before = LIVE.get();
+    let before = live();
     let mut stages: Vec<_> = STAGES.iter().map(|entry| blueprint.build(entry).unwrap()).collect();
     let mut most = 0;
     for piece in wav.chunks(rate_hz as usize / 10 * usize::from(channels) * 2) {
         push(&mut stages, wav.slice_ref(piece));
-        most = most.max(LIVE.get() - before);
+        most = most.max(live() - before);
     }
     let mut each = [0; STAGES.len()];
     for (bytes, stage) in each.iter_mut().zip(stages) {
-        let with = LIVE.get();
+        let with = live();
         drop(stage);
-        *bytes = usize::try_from(with - LIVE.get()).unwrap();
+        *bytes = usize::try_from(with - live()).unwrap();
     }
     (each, usize::try_from(most).unwrap())
 }
@@ -112,7 +83,7 @@ fn push(stages: &mut [Box<dyn ErasedStage>], data: Bytes) {
 }
 
 /// Rate, channels, the KiB that such a stream may hold once its band is known, and before. Of each, 64 are the ring that
-/// Symphonia reads through, and up to 170 the plan of the rate converter's transforms.
+/// Symphonia reads through, and up to 150 the plans of the rate converter.
 const CASES: [(u32, u16, usize, usize); 4] =
     [(8_000, 1, 288, 336), (16_000, 1, 256, 288), (44_100, 2, 448, 528), (48_000, 2, 256, 336)];
 

@@ -4,25 +4,11 @@
 # shellcheck disable=SC2034 # most variables are read by the scripts that source this
 
 HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-ROOT="$(cd "$HERE/../.." && pwd)"
+source "$HERE/../lib.sh"
 # The jars: one copy for every instance of this checkout.
 DIST="$(realpath -m "${TREBLE_DIST:-$ROOT/.treble/dist}")"
 # The folder of one instance; --dir and --instance set it.
 DIR="$ROOT/.treble/local"
-
-say() { printf '%s\n' "$*" >&2; }
-
-# die MESSAGE [EXIT_CODE]
-die() {
-  say "error: $1"
-  exit "${2:-1}"
-}
-
-# The comment at the top of the calling script is its help.
-show_help() {
-  sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"
-  exit 0
-}
 
 # need_value OPTION COUNT: dies unless a value follows the option.
 need_value() { [[ $2 -ge 2 ]] || die "$1 needs a value; see --help" 2; }

@@ -3,21 +3,7 @@
 # shellcheck disable=SC2034 # used by the scripts that source this
 
 HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-ROOT="$(cd "$HERE/../.." && pwd)"
-
-say() { printf '%s\n' "$*" >&2; }
-
-# die MESSAGE [EXIT_CODE]
-die() {
-  say "error: $1"
-  exit "${2:-1}"
-}
-
-# The comment at the top of the calling script is its help.
-show_help() {
-  sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"
-  exit 0
-}
+source "$HERE/../lib.sh"
 
 # apt as a script needs it: no questions, few words, patience with a busy lock.
 apt_get() {

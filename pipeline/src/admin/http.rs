@@ -1,6 +1,7 @@
 //! `/metrics` (Prometheus text), `/livez` (the process turns), `/readyz` (every partition is restored and
 //! read, and Kafka answers).
 
+use crate::flow::readiness::Readiness;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,19 +10,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-/// How it stands with a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Every partition that is ours is restored and read.
-    Ready,
-    /// The group has not answered yet, or partitions are being restored.
-    Restoring,
-    /// No broker answers.
-    Unreachable,
-}
-
-/// What the probes ask: how it stands with each segment, by name.
-pub type Readiness = Arc<dyn Fn() -> Vec<(String, State)> + Send + Sync>;
+/// How it stands with each segment, by name.
+pub type Probe = Arc<dyn Fn() -> Vec<(String, Readiness)> + Send + Sync>;
 
 /// Writes all metrics in the text exposition format, or says why it cannot.
 pub type Render = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
@@ -47,27 +37,27 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
 }
 
 /// Answers until the runtime is dropped.
-pub async fn serve(listener: TcpListener, render: Render, readiness: Readiness) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, render: Render, probe: Probe) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    axum::serve(listener, router(render, readiness)).await
+    axum::serve(listener, router(render, probe)).await
 }
 
-fn router(render: Render, readiness: Readiness) -> Router {
+fn router(render: Render, probe: Probe) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(move || async move { ready(&readiness()) }))
+        .route("/readyz", get(move || async move { ready(&probe()) }))
         .route("/metrics", get(move || async move { exposition(&render) }))
 }
 
-fn ready(segments: &[(String, State)]) -> Response {
-    let all = segments.iter().all(|(_, state)| *state == State::Ready);
+fn ready(segments: &[(String, Readiness)]) -> Response {
+    let all = segments.iter().all(|(_, state)| *state == Readiness::Ready);
     let code = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let words = |state: State| match state {
-        State::Ready => "ready",
-        State::Restoring => "restoring",
-        State::Unreachable => "no broker answers",
+    let words = |state: Readiness| match state {
+        Readiness::Ready => "ready",
+        Readiness::Restoring => "restoring",
+        Readiness::Unreachable => "no broker answers",
     };
-    let line = |(name, state): &(String, State)| format!("{name} {}\n", words(*state));
+    let line = |(name, state): &(String, Readiness)| format!("{name} {}\n", words(*state));
     (code, segments.iter().map(line).collect::<String>()).into_response()
 }
 

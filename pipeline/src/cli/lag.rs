@@ -1,9 +1,10 @@
 //! `treble lag`.
 
 use super::{Context, Exit, Failure};
-use crate::admin::http::{self, State};
+use crate::admin::http;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::flow::readiness::Readiness;
 use crate::kafka::fault::KafkaFault;
 use crate::kafka::lag::KafkaCluster;
 use crate::lag::collector::{Collector, Limits};
@@ -106,15 +107,15 @@ impl Lag {
         let exporter = LagExporter::new(Arc::clone(&clock));
         let exporter = Arc::new(exporter.map_err(|error| RunError::Metrics(error.to_string()))?);
         let (render, ready) = (Arc::clone(&exporter), Arc::clone(&exporter));
-        let readiness = Arc::new(move || {
-            let state = if ready.is_fresh() { State::Ready } else { State::Unreachable };
+        let probe = Arc::new(move || {
+            let state = if ready.is_fresh() { Readiness::Ready } else { Readiness::Unreachable };
             vec![("lag".to_owned(), state)]
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(RunError::from)?;
         let address = listener.local_addr().map_err(RunError::from)?;
         tracing::info!(%address, "serving /metrics, /livez and /readyz");
-        runtime.spawn(http::serve(listener, Arc::new(move || render.render()), readiness));
+        runtime.spawn(http::serve(listener, Arc::new(move || render.render()), probe));
         loop {
             let began = clock.now();
             let outcome = collector.collect(unix(&*clock));

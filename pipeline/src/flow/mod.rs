@@ -2,8 +2,9 @@
 //!
 //! [`watermark`] what may be committed · [`assignment`] where to read from after an assignment ·
 //! [`pressure`] when to stop reading · [`epoch`] when to commit · [`reorder`] which chunk is next ·
-//! [`recent`] which streams just ended · [`contact`] whether Kafka answers · [`caught_up`] until when time-outs may be judged · [`flood`] when dead letters
-//! mean a bad deploy · [`retry`] how long to wait · [`disposition`] what an error costs.
+//! [`recent`] which streams just ended · [`contact`] whether Kafka answers · [`readiness`] whether a segment is ready ·
+//! [`caught_up`] until when time-outs may be judged · [`flood`] when dead letters mean a bad deploy · [`retry`] how long
+//! to wait · [`disposition`] what an error costs.
 
 pub mod assignment;
 pub mod caught_up;
@@ -12,6 +13,7 @@ pub mod disposition;
 pub mod epoch;
 pub mod flood;
 pub mod pressure;
+pub mod readiness;
 pub mod recent;
 pub mod reorder;
 pub mod retry;

@@ -151,8 +151,8 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     }
     let telemetry: Vec<_> =
         workers.iter().map(|worker| (worker.name.clone(), Arc::clone(&worker.telemetry))).collect();
-    let readiness = Arc::new(move || {
-        telemetry.iter().map(|(name, telemetry)| (name.clone(), telemetry.state())).collect()
+    let probe = Arc::new(move || {
+        telemetry.iter().map(|(name, telemetry)| (name.clone(), telemetry.readiness())).collect()
     });
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /livez and /readyz");
@@ -161,7 +161,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
         let own = metrics.encode().and_then(|own| Ok(own + &process::exposition()?));
         own.map_err(|error| error.to_string())
     });
-    runtime.spawn(http::serve(listener, render, readiness));
+    runtime.spawn(http::serve(listener, render, probe));
     let outcome = join(workers, config.flow.dead_letters_per_minute);
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome

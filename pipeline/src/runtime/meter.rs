@@ -96,6 +96,11 @@ impl Meter {
     }
 }
 
+/// Whether a meter that measures live streams too, or not, measures this one.
+fn hears(live: bool, block: &PcmBlock) -> bool {
+    live || block.spec().pace == Pace::Bulk
+}
+
 impl ErasedStage for Metered {
     fn restore(&mut self, checkpoint: &[u8]) -> Result<(), StageError> {
         if !checkpoint.is_empty() {
@@ -106,7 +111,7 @@ impl ErasedStage for Metered {
 
     fn push(&mut self, input: AnyPayload, out: &mut Outbox<AnyPayload>) -> Result<(), StageError> {
         if let AnyPayload::Pcm(block) = &input
-            && (self.live || block.spec().pace == Pace::Bulk)
+            && hears(self.live, block)
         {
             self.meter.hear(block);
         }
@@ -139,13 +144,24 @@ mod tests {
     use std::f32::consts::TAU;
     use treble_core::{ChannelCount, PcmSpec, SampleDepth, SampleRate};
 
-    fn measure(amplitude: f32) -> Measures {
-        let spec = PcmSpec {
+    fn spec(pace: Pace) -> PcmSpec {
+        PcmSpec {
             rate: SampleRate::HZ_48000,
             channels: ChannelCount::new(2).unwrap(),
             depth: SampleDepth::F32,
-            pace: Pace::Bulk,
-        };
+            pace,
+        }
+    }
+
+    #[test]
+    fn a_live_stream_is_measured_where_it_was_asked_for_only() {
+        let [bulk, live] = [Pace::Bulk, Pace::Live].map(|pace| PcmBlock::announce(spec(pace), 0));
+        assert!(hears(false, &bulk) && hears(true, &bulk) && hears(true, &live));
+        assert!(!hears(false, &live));
+    }
+
+    fn measure(amplitude: f32) -> Measures {
+        let spec = spec(Pace::Bulk);
         let sine = |frame: usize| amplitude * (TAU * 997.0 * frame as f32 / 48_000.0).sin();
         let plane: Vec<f32> = (0..48_000 * 5).map(sine).collect();
         let mut meter = Meter::Unheard;

@@ -49,18 +49,25 @@ pub trait Kind: Collector + Clone + 'static {
     fn forget(&self, values: &[String]);
 }
 
+/// What all vectors of the crate do alike, by methods that no trait of it names.
+macro_rules! series_by_values {
+    () => {
+        fn series(&self, values: &[String]) -> Self::Series {
+            self.with_label_values(values)
+        }
+        fn forget(&self, values: &[String]) {
+            drop(self.remove_label_values(values));
+        }
+    };
+}
+
 impl<P: Atomic + fmt::Debug + 'static> Kind for GenericCounterVec<P> {
     type Series = GenericCounter<P>;
     const TYPE: &'static str = "counter";
     fn declare(name: &str, help: &str, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
         Self::new(Opts::new(name, help), labels)
     }
-    fn series(&self, values: &[String]) -> Self::Series {
-        self.with_label_values(values)
-    }
-    fn forget(&self, values: &[String]) {
-        drop(self.remove_label_values(values));
-    }
+    series_by_values!();
 }
 
 impl<P: Atomic + fmt::Debug + 'static> Kind for GenericGaugeVec<P> {
@@ -69,12 +76,7 @@ impl<P: Atomic + fmt::Debug + 'static> Kind for GenericGaugeVec<P> {
     fn declare(name: &str, help: &str, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
         Self::new(Opts::new(name, help), labels)
     }
-    fn series(&self, values: &[String]) -> Self::Series {
-        self.with_label_values(values)
-    }
-    fn forget(&self, values: &[String]) {
-        drop(self.remove_label_values(values));
-    }
+    series_by_values!();
 }
 
 impl Kind for HistogramVec {
@@ -83,12 +85,7 @@ impl Kind for HistogramVec {
     fn declare(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<Self, prometheus::Error> {
         Self::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)
     }
-    fn series(&self, values: &[String]) -> Self::Series {
-        self.with_label_values(values)
-    }
-    fn forget(&self, values: &[String]) {
-        drop(self.remove_label_values(values));
-    }
+    series_by_values!();
 }
 
 /// Counts events.

@@ -5,8 +5,8 @@ use super::labels::{Partition as PartitionLabel, Stage, Status, Topic};
 use super::metrics::Metrics;
 use super::segment::{Identity, SegmentMetrics};
 use super::watermark::EventTimes;
-use crate::admin::http::State;
 use crate::flow::flood::FloodGate;
+use crate::flow::readiness::{Facts, Readiness};
 use crate::ports::{Clock, Epoch, Outcome};
 use crate::runtime::compute::Observer;
 use crate::runtime::partition::{Ending, Load, Notice, Settled};
@@ -73,15 +73,12 @@ impl SegmentTelemetry {
 
     /// How it stands with the segment.
     #[must_use]
-    pub fn state(&self) -> State {
-        let assigned = self.assigned.load(Ordering::Acquire);
-        if !self.reachable.load(Ordering::Acquire) {
-            State::Unreachable
-        } else if assigned >= 0 && self.live.load(Ordering::Acquire) == assigned {
-            State::Ready
-        } else {
-            State::Restoring
-        }
+    pub fn readiness(&self) -> Readiness {
+        Readiness::of(Facts {
+            reachable: self.reachable.load(Ordering::Acquire),
+            assigned: u64::try_from(self.assigned.load(Ordering::Acquire)).ok(),
+            live: self.live.load(Ordering::Acquire).unsigned_abs(),
+        })
     }
 
     /// Whether any broker answers: told again and again, noted where it changes.

@@ -7,59 +7,16 @@
     reason = "a test fails by panicking, and prints its table"
 )]
 
+mod heap;
 mod support;
 
 use bytes::Bytes;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use heap::{live, peak};
 use support::{NAMES, fixture};
 use treble_core::{Assets, EncodedChunk, EncodedFormat, LimitKind, Outbox, Pace, Stage, StageError};
 use treble_decode::{DecodeConfig, DecodeStage, Limits};
 
 const KIB: usize = 1 << 10;
-
-/// Counts the bytes that this thread has on the heap, and the most it had.
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    // A thread that ends frees after its counters are gone.
-    let _gone = LIVE.try_with(|live| {
-        live.set(live.get() + bytes);
-        PEAK.with(|peak| peak.set(peak.get().max(live.get())));
-    });
-}
-
-#[expect(unsafe_code, reason = "the trait of allocators demands it")]
-// SAFETY: every call is handed to the system's allocator as it is; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's promises are those that are asked for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Runs `work` and returns the most bytes it had on the heap beyond what was there before.
-fn peak(work: impl FnOnce()) -> usize {
-    let before = LIVE.get();
-    PEAK.set(before);
-    work();
-    usize::try_from(PEAK.get() - before).unwrap()
-}
 
 fn live_stage(limits: Limits) -> DecodeStage {
     DecodeStage::new(&DecodeConfig { limits }, &Assets::default()).unwrap()
@@ -95,14 +52,14 @@ fn a_stream_of_any_codec_stays_within_its_allowance() {
     let mut faults = Vec::new();
     for name in NAMES.iter().chain(&["noise_pns.aac", "pages_vorbis.ogg"]) {
         let bytes = Bytes::from(fixture(name));
-        let (mut stage, before) = (None, LIVE.get());
+        let (mut stage, before) = (None, live());
         let peak = peak(|| {
             let stage = stage.insert(live_stage(Limits::default()));
             for piece in bytes.chunks(500) {
                 push(stage, bytes.slice_ref(piece)).unwrap();
             }
         });
-        let held = usize::try_from(LIVE.get() - before).unwrap();
+        let held = usize::try_from(live() - before).unwrap();
         println!("{name:<24}{:>12}{:>12}", peak.div_ceil(KIB), held.div_ceil(KIB));
         if held > allowance(name, bytes.len()) {
             faults.push(format!("{name} holds {held} bytes"));

@@ -44,7 +44,7 @@ pub struct FlacConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Fixed predictors only: about three times as fast as `default`, a few per cent larger.
+    /// Fixed predictors only: about twice as fast as `default`, and 4 to 21 % larger on two clips (docs/performance.md).
     Fast,
     /// Linear prediction up to order 8.
     #[default]

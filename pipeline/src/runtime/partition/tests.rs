@@ -276,6 +276,19 @@ fn a_silent_stream_is_given_up_and_its_state_goes_later() {
     assert_eq!(bench.output("a").len(), 3, "given up once");
 }
 
+/// Positions are sent with the proof of membership: a transaction without them could be a zombie's.
+#[test]
+fn what_is_written_for_no_record_carries_the_position_too() {
+    let mut bench = open(0, Vec::new());
+    bench.stream("a", vec![start(), data("abcd")]);
+    bench.work(Duration::ZERO);
+    let position = bench.commit();
+    assert_eq!(position, Some(2));
+    bench.work(60 * SECOND);
+    assert_eq!(bench.commit(), position, "ABORT for silence");
+    assert_eq!(bench.commit(), None, "nothing is written");
+}
+
 #[test]
 fn a_repeat_is_dropped_and_counted() {
     let mut bench = open(0, Vec::new());
