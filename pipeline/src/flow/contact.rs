@@ -11,9 +11,9 @@ pub struct Connection {
     pub silent_for: Option<Duration>,
 }
 
-/// A consumer that has nothing to read still asks several times a second. A broker that does not answer for so long stands still,
-/// although its connection stands.
-const SILENCE: Duration = Duration::from_secs(5);
+/// A consumer that reads asks several times a second, and a member without partitions, or whose partitions are being restored, sends
+/// a heartbeat every three seconds at most. A broker that answers neither for so long stands still, although its connection stands.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Whether at least one broker answers.
 #[must_use]
@@ -38,13 +38,14 @@ mod tests {
     #[test]
     fn one_broker_that_answers_is_enough() {
         check(&[(false, Some(40)), (true, Some(1))], true);
+        check(&[(true, Some(40)), (true, Some(3))], true);
     }
 
     #[test]
     fn a_lost_one_a_frozen_one_and_one_never_heard_do_not_count() {
         check(&[], false);
         check(&[(false, Some(1))], false);
-        check(&[(true, Some(6))], false);
+        check(&[(true, Some(10))], false);
         check(&[(true, None)], false);
     }
 }

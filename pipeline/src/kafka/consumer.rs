@@ -42,9 +42,8 @@ impl ClientContext for MemberContext {
     }
 
     fn stats(&self, statistics: Statistics) {
-        // Bootstrap addresses, of which no number is known yet, are none of the cluster's.
-        let known = statistics.brokers.values().filter(|broker| broker.nodeid >= 0);
-        let connections: Vec<Connection> = known.map(connection).collect();
+        // All of them: heartbeats go over a connection of their own, to the group's coordinator.
+        let connections: Vec<Connection> = statistics.brokers.values().map(connection).collect();
         (self.on_contact)(contact::is_reachable(&connections));
     }
 }
@@ -271,7 +270,33 @@ fn retriable(what: &str, error: &KafkaError) -> PortError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
+    use crate::ports::Clock;
+    use rdkafka::mocking::MockCluster;
     use rdkafka::types::RDKafkaErrorCode as Code;
+
+    /// As while its partitions are being restored, or without any: heartbeats are all that it sends.
+    #[test]
+    fn a_member_that_reads_nothing_is_not_taken_for_cut_off() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("in", 1, 1).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "standby");
+        config.set("heartbeat.interval.ms", "1000").set("statistics.interval.ms", "500");
+        config.set("partition.assignment.strategy", "cooperative-sticky");
+        let (told, heard) = sync_channel(1_000);
+        let contact = move |reachable| {
+            told.try_send(reachable).ok();
+        };
+        let mut source = KafkaSource::join(&config, "in", |_| (), contact).unwrap();
+        let (clock, until) = (SystemClock::new(), Duration::from_secs(16));
+        while clock.now() < until {
+            source.poll(Duration::from_millis(200)).unwrap();
+        }
+        let heard: Vec<bool> = heard.try_iter().skip_while(|reachable| !reachable).collect();
+        // Longer than a broker may be silent, by far.
+        assert!(heard.len() > 22 && heard.iter().all(|reachable| *reachable), "{heard:?}");
+    }
 
     #[test]
     fn what_comes_every_second_is_no_trouble_to_warn_of() {
