@@ -1,0 +1,207 @@
+//! A lake: Delta tables in a folder or a bucket, opened at one snapshot each.
+//!
+//! How far the topic of events was read is part of the tables themselves: a `txn` action per partition, in the same commit
+//! as the rows, holds the offset that is to be read next. Whoever reads rows from memory besides cuts them there.
+
+mod error;
+mod location;
+
+pub use error::LakeError;
+pub use location::Location;
+
+use crate::tables::{self, EVENT_DATE, Table};
+use datafusion::arrow::datatypes::Schema;
+use deltalake::DeltaTable;
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake::kernel::{StructField, StructType};
+use deltalake::operations::create::CreateBuilder;
+use deltalake::protocol::SaveMode;
+use std::collections::BTreeMap;
+
+/// Commits between two checkpoints of a table's log. Commits come about once a minute, and whoever opens the table reads
+/// those since the last checkpoint one by one.
+const CHECKPOINT_INTERVAL: &str = "50";
+
+/// A lake whose tables are loaded.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    location: Location,
+    tables: BTreeMap<Table, DeltaTable>,
+}
+
+impl Lake {
+    /// Opens the lake at `location`; what is missing of it is created, and columns that a newer version of Treble writes are
+    /// added.
+    pub async fn open_or_create(location: &Location) -> Result<Self, LakeError> {
+        let mut opened = BTreeMap::new();
+        for table in Table::ALL {
+            opened.insert(table, open_or_create(location, table).await?);
+        }
+        Ok(Self { location: location.clone(), tables: opened })
+    }
+
+    /// Opens the lake at `location`.
+    ///
+    /// # Errors
+    /// [`LakeError::Missing`] where a table is not there.
+    pub async fn open(location: &Location) -> Result<Self, LakeError> {
+        let mut opened = BTreeMap::new();
+        for table in Table::ALL {
+            let missing = || LakeError::Missing { location: location.to_string(), table: table.name() };
+            if location::is_missing(location, table) {
+                return Err(missing());
+            }
+            let mut found = location.table(table.name(), false)?;
+            let exists = found.verify_deltatable_existence().await;
+            if !exists.map_err(|error| LakeError::delta(table.name(), "look for the table", error))? {
+                return Err(missing());
+            }
+            load(&mut found, table.name()).await?;
+            opened.insert(table, found);
+        }
+        Ok(Self { location: location.clone(), tables: opened })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// A table, at the snapshot that was loaded last.
+    #[must_use]
+    pub fn table(&self, table: Table) -> &DeltaTable {
+        self.tables.get(&table).expect("every table is opened")
+    }
+
+    pub(crate) fn table_mut(&mut self, table: Table) -> &mut DeltaTable {
+        self.tables.get_mut(&table).expect("every table is opened")
+    }
+
+    /// The version of the loaded snapshot.
+    #[must_use]
+    pub fn version(&self, table: Table) -> u64 {
+        self.table(table).version().expect("every table is loaded")
+    }
+
+    /// Loads what was committed since.
+    pub async fn refresh(&mut self) -> Result<(), LakeError> {
+        for (table, loaded) in &mut self.tables {
+            load(loaded, table.name()).await?;
+        }
+        Ok(())
+    }
+
+    /// The offset of `partition` that is to be read next, as of the loaded snapshot; `None` where nothing was read yet.
+    pub async fn next_offset(
+        &self,
+        table: Table,
+        pipeline: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Option<i64>, LakeError> {
+        let id = tables::app_id(pipeline, table, topic, partition);
+        transaction_version(self.table(table), table.name(), &id).await
+    }
+
+    /// [`next_offset`](Self::next_offset) of the partitions from 0 to `partitions`, those left out of which nothing was read
+    /// yet. Rows of `table` from memory are cut here: the snapshot holds what lies before.
+    pub async fn next_offsets(
+        &self,
+        table: Table,
+        pipeline: &str,
+        topic: &str,
+        partitions: i32,
+    ) -> Result<BTreeMap<i32, i64>, LakeError> {
+        let mut offsets = BTreeMap::new();
+        for partition in 0..partitions {
+            if let Some(offset) = self.next_offset(table, pipeline, topic, partition).await? {
+                offsets.insert(partition, offset);
+            }
+        }
+        Ok(offsets)
+    }
+}
+
+/// The version of the application transaction `id`, as of the loaded snapshot.
+pub(crate) async fn transaction_version(
+    table: &DeltaTable,
+    name: &str,
+    id: &str,
+) -> Result<Option<i64>, LakeError> {
+    let fault = |error| LakeError::delta(name, "read how far it was written", error);
+    let snapshot = table.snapshot().map_err(fault)?;
+    snapshot.transaction_version(table.log_store().as_ref(), id).await.map_err(fault)
+}
+
+async fn load(table: &mut DeltaTable, name: &str) -> Result<(), LakeError> {
+    table.update_state().await.map_err(|error| LakeError::delta(name, "read its log", error))
+}
+
+async fn open_or_create(location: &Location, table: Table) -> Result<DeltaTable, LakeError> {
+    let found = location.table(table.name(), true)?;
+    let schema = table.schema();
+    let properties = [
+        ("delta.dataSkippingStatsColumns", table.statistics_columns().join(",")),
+        ("delta.checkpointInterval", CHECKPOINT_INTERVAL.to_owned()),
+    ];
+    open_or_create_as(found, table.name(), table.summary(), &schema, &properties).await
+}
+
+/// Loads a table, created before where it is not there, with columns added that it lacks.
+pub(crate) async fn open_or_create_as(
+    mut table: DeltaTable,
+    name: &str,
+    summary: &str,
+    schema: &Schema,
+    properties: &[(&str, String)],
+) -> Result<DeltaTable, LakeError> {
+    let exists = table.verify_deltatable_existence().await;
+    if !exists.map_err(|error| LakeError::delta(name, "look for the table", error))? {
+        let create = CreateBuilder::new()
+            .with_log_store(table.log_store())
+            .with_table_name(name)
+            .with_comment(summary)
+            .with_columns(columns(schema, name)?)
+            .with_partition_columns([EVENT_DATE])
+            .with_configuration(properties.iter().map(|(key, value)| (*key, Some(value.clone()))))
+            .with_save_mode(SaveMode::Ignore);
+        if let Err(error) = create.await {
+            // Another process may have been quicker; then the table is there.
+            table.update_state().await.map_err(|_| LakeError::delta(name, "create the table", error))?;
+        }
+    }
+    load(&mut table, name).await?;
+    widen(table, name, schema).await
+}
+
+fn columns(schema: &Schema, name: &str) -> Result<Vec<StructField>, LakeError> {
+    let columns: StructType = schema.try_into_kernel().map_err(|error| LakeError::arrow(name, error))?;
+    Ok(columns.fields().cloned().collect())
+}
+
+/// Adds the columns that `table` lacks.
+async fn widen(table: DeltaTable, name: &str, schema: &Schema) -> Result<DeltaTable, LakeError> {
+    let found = table.snapshot().map_err(|error| LakeError::delta(name, "read its columns", error))?;
+    let found = found.snapshot().arrow_schema();
+    let mut missing = Vec::new();
+    for field in schema.fields() {
+        match found.field_with_name(field.name()) {
+            Err(_) => missing.push(field.as_ref().clone().with_nullable(true)),
+            Ok(column) if column.data_type() == field.data_type() => {}
+            Ok(column) => {
+                return Err(LakeError::Shape {
+                    table: name.to_owned(),
+                    column: field.name().clone(),
+                    found: column.data_type().to_string(),
+                    expected: field.data_type().to_string(),
+                });
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(table);
+    }
+    let added = table.add_columns().with_fields(columns(&Schema::new(missing), name)?);
+    added.await.map_err(|error| LakeError::delta(name, "add columns", error))
+}
