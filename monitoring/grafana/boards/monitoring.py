@@ -1,0 +1,56 @@
+"""Monitoring health: can we trust what we see?"""
+
+from frame import Board
+from panel import bars, limits, lines, q, tile
+
+
+def board():
+    made = Board("treble-monitoring", "Monitoring health", "Can we trust the other dashboards? Targets, rules, notifications, and the lag collector.")
+    made.row(
+        "Now",
+        tile("Watchdog", "Fires always; its absence is the alarm of the dead man's switch.", "short",
+             q('count(ALERTS{cluster=~"$cluster",alertname="Watchdog",alertstate="firing"}) or vector(0)'),
+             meanings={0: ("silent", "red"), 1: ("fires", "green")}, steps=[(None, "red"), (1, "green")], span=6, plain=True),
+        tile("Targets down", "Targets that did not answer the last scrape.", "short", q("count(up{@all} == 0) or vector(0)"), span=6, steps=[(None, "green"), (1, "red")]),
+        tile("Failed rules", "Evaluations of rules that failed, in an hour.", "short",
+             q("sum(increase(prometheus_rule_evaluation_failures_total{@all}[1h]))"), span=6, steps=[(None, "green"), (1, "red")]),
+        tile("Configuration", "Whether Prometheus and Alertmanager took their configuration when it was last loaded.", "short",
+             q("min(prometheus_config_last_reload_successful{@all}) * min(alertmanager_config_last_reload_successful{@all})"),
+             meanings={0: ("refused", "red"), 1: ("loaded", "green")}, steps=[(None, "red"), (1, "green")], span=6, plain=True),
+    )
+    made.row(
+        "Targets",
+        bars("Targets up", "Targets that answered the last scrape, by job.", "short", q("sum by (job) (up{@all})", "{{job}}", True)),
+        lines("Scrape time", "How long scrapes take; the slowest target of each job.", "s",
+              q("max by (job) (scrape_duration_seconds{@all})", "{{job}}")),
+        lines("Samples of a scrape", "Samples of the largest target of each job. Each scrape has its limit in prometheus.yml.", "short",
+              q("max by (job) (scrape_samples_post_metric_relabeling{@all})", "{{job}}")),
+    )
+    made.row(
+        "Prometheus",
+        lines("Head series", "Series that Prometheus holds in memory.", "short",
+              q("prometheus_tsdb_head_series{@all}", "{{instance}}"), steps=limits("head_series"), span=6),
+        lines("Samples stored", "Samples appended a second.", "cps",
+              q("rate(prometheus_tsdb_head_samples_appended_total{@all}[$__rate_interval])", "{{instance}}"), span=6),
+        lines("Time of rules", "How long the last evaluation of each group took.", "s",
+              q("max by (rule_group) (prometheus_rule_group_last_duration_seconds{@all})", "{{rule_group}}"), span=6),
+        lines("Missed evaluations", "Evaluations that were left out because the one before took too long, in 5 minutes.", "short",
+              q("sum by (rule_group) (increase(prometheus_rule_group_iterations_missed_total{@all}[5m]))", "{{rule_group}}"), span=6,
+              steps=[(None, "green"), (1, "orange")]),
+        lines("Disk of Prometheus", "Bytes of blocks on its disk.", "bytes",
+              q("prometheus_tsdb_storage_blocks_bytes{@all}", "blocks: {{instance}}"), q("prometheus_tsdb_head_chunks_storage_size_bytes{@all}", "head: {{instance}}"), span=12),
+        lines("Alerts that do not reach Alertmanager", "Share of the alerts that Prometheus could not hand over.", "percentunit",
+              q("sum by (alertmanager) (rate(prometheus_notifications_errors_total{@all}[5m])) / sum by (alertmanager) (rate(prometheus_notifications_sent_total{@all}[5m]))", "{{alertmanager}}"),
+              steps=limits(critical="alerts_lost_share"), span=12, highest=1),
+    )
+    made.row(
+        "Alertmanager",
+        lines("Notifications", "Notifications sent, by integration.", "cpm",
+              q("60 * sum by (integration) (rate(alertmanager_notifications_total{@all}[$__rate_interval]))", "{{integration}}")),
+        lines("Failed notifications", "Share of the notifications that were not delivered.", "percentunit",
+              q("sum by (integration) (rate(alertmanager_notifications_failed_total{@all}[15m])) / sum by (integration) (rate(alertmanager_notifications_total{@all}[15m]))", "{{integration}}"),
+              steps=limits("notifications_failed_share"), highest=1),
+        lines("Alerts by severity", "Alerts that fire, by severity; those for plumbing included.", "short",
+              q('count by (severity) (ALERTS{cluster=~"$cluster",alertstate="firing"})', "{{severity}}")),
+    )
+    return made
