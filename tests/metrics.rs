@@ -67,13 +67,20 @@ fn publish(publisher: &Publisher) -> Result<f64> {
 fn a_run_is_counted_as_it_happened() -> Result<()> {
     let (stack, prefix) = (LocalStack::shared()?, "counted");
     kafka::create_topics(stack, prefix)?;
-    let settings = configuration::with_model()?;
-    let mut worker = Worker::new(stack, prefix, "decode,upscale,encode", "only", &settings)?;
+    let lake = tempfile::tempdir()?;
+    let mut settings = configuration::with_model()?;
+    settings.push(("lake.url", lake.path().display().to_string()));
+    settings.push(("lake.flush_interval_ms", "200".to_owned()));
+    let mut worker = Worker::new(stack, prefix, "decode,upscale,encode,analyse", "only", &settings)?;
     worker.start()?;
     worker.await_ready(PATIENCE)?;
     let chunks = publish(&Publisher::new(stack, prefix)?)?;
     verdict::delivered(stack, prefix, 3)?;
-    let metrics = await_metrics(&worker, |metrics| metrics.sum("audio_files_processed_total", &[]) >= 3.0)?;
+    let metrics = await_metrics(&worker, |metrics| {
+        let reports = [("table", "stream_reports")];
+        let stored = metrics.sum("treble_lake_rows_written_total", &reports);
+        metrics.sum("audio_files_processed_total", &[]) >= 3.0 && stored >= 3.0
+    })?;
 
     let equal = |name: &str, labels: &[(&str, &str)], expect: f64| {
         let found = metrics.sum(name, labels);
@@ -100,7 +107,12 @@ fn a_run_is_counted_as_it_happened() -> Result<()> {
     equal("treble_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0)?;
     let partitions = f64::from(configuration::PARTITIONS);
     equal("treble_kafka_assigned_partitions", &[("topic", "counted.audio.in")], partitions)?;
-    equal("treble_kafka_live_partitions", &[], 3.0 * partitions)?;
+    equal("treble_kafka_live_partitions", &[], 4.0 * partitions)?;
+    equal("treble_lake_rows_written_total", &[("table", "stream_reports")], 3.0)?;
+    equal("treble_lake_rows_written_total", &[("table", "unreadable")], 0.0)?;
+    let analyse = ("stage", "analyse");
+    let stored = metrics.sum("treble_lake_rows_written_total", &[]);
+    equal("treble_records_processed_total", &[analyse, ("result", "ok")], stored)?;
     let emitted = metrics.sum("treble_records_emitted_total", &[decode]);
     equal("treble_records_received_total", &[("stage", "upscale")], emitted + 3.0)?;
     for stage in ["decode", "upscale", "encode"] {

@@ -9,7 +9,7 @@
 //!
 //! Module map: [`stages`] the one list of stages · [`topology`] which of them share a process · [`flow`]
 //! decisions · [`error`] what they decide about · [`ports`] what the runtime needs from the world · [`kafka`] the
-//! world as Kafka · [`lag`] how far groups are behind · [`memory`] the world in memory · [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] ·
+//! world as Kafka · [`lag`] how far groups are behind · [`lake`] events stored, each once · [`memory`] the world in memory · [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] ·
 //! [`secret`] passwords and tokens · [`telemetry`] ·
 //! [`admin`] · [`offline`] the same chain over a file · [`config`] · [`cli`].
 
@@ -22,6 +22,7 @@ pub mod error;
 pub mod flow;
 pub mod kafka;
 pub mod lag;
+pub mod lake;
 pub mod memory;
 pub mod offline;
 pub mod ports;

@@ -166,6 +166,16 @@ impl SchemaRegistry {
         Ok(kind)
     }
 
+    /// The text of the schema `id`; `None` where the registry knows none.
+    pub fn text_of(&self, id: u32) -> Result<Option<String>, RegistryError> {
+        let schema = self.runtime.block_on(get_schema_by_id(id, &self.settings));
+        match schema.map_err(|error| RegistryError::about_id(&error, &self.url, id).advised(self.advice)) {
+            Ok(schema) => Ok(Some(schema.schema)),
+            Err(RegistryError::UnknownId { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn remember(&self, id: u32, kind: SchemaKind) {
         let mut meanings = self.meanings.lock().unwrap_or_else(PoisonError::into_inner);
         if meanings.len() >= MAX_REMEMBERED {

@@ -4,6 +4,10 @@ use crate::stages::{INPUT_TOPIC, STAGES, StageEntry};
 use std::fmt;
 use thiserror::Error;
 
+/// The stage that stores events. It reads what the others tell, no audio: it is no part of a segment, and has a topic and
+/// a group of its own ([`crate::lake`]).
+pub const ANALYSE: &str = "analyse";
+
 /// How the chosen stages are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -65,14 +69,19 @@ pub enum TopologyError {
 }
 
 fn known() -> String {
-    STAGES.iter().map(|stage| stage.name).collect::<Vec<_>>().join(", ")
+    names().collect::<Vec<_>>().join(", ")
 }
 
-/// The segments of `names` under `prefix`. Order in `names` does not matter: data flows in the order of
-/// [`STAGES`]. Fused, a gap in the list starts a new segment.
+/// Every name that a list of stages may hold, in the order of the data flow.
+pub fn names() -> impl Iterator<Item = &'static str> + Clone {
+    STAGES.iter().map(|stage| stage.name).chain([ANALYSE])
+}
+
+/// The segments of `names` under `prefix`, of which [`ANALYSE`] is none. Order in `names` does not matter: data flows in
+/// the order of [`STAGES`]. Fused, a gap in the list starts a new segment.
 pub fn segments(names: &[String], topology: Topology, prefix: &str) -> Result<Vec<Segment>, TopologyError> {
     let mut chosen = Vec::new();
-    for name in names {
+    for name in names.iter().filter(|name| *name != ANALYSE) {
         let position = STAGES.iter().position(|stage| stage.name == name);
         let index = position.ok_or_else(|| TopologyError::UnknownStage { name: name.clone() })?;
         if chosen.contains(&index) {
@@ -80,12 +89,15 @@ pub fn segments(names: &[String], topology: Topology, prefix: &str) -> Result<Ve
         }
         chosen.push(index);
     }
+    if names.iter().filter(|name| *name == ANALYSE).count() > 1 {
+        return Err(TopologyError::Repeated { name: ANALYSE });
+    }
     chosen.sort_unstable();
     let runs = match topology {
         Topology::Distributed => chosen.iter().map(|index| *index..=*index).collect(),
         Topology::Fused => contiguous(&chosen),
     };
-    if runs.is_empty() {
+    if names.is_empty() {
         return Err(TopologyError::Empty);
     }
     Ok(runs.into_iter().map(|run| segment(*run.start(), *run.end(), prefix)).collect())
@@ -156,6 +168,12 @@ mod tests {
     }
 
     #[test]
+    fn analyse_is_no_segment() {
+        check(&["analyse"], Topology::Distributed, &[]);
+        check(&["analyse", "decode"], Topology::Fused, &["t.audio.in ─► decode ─► t.audio.pcm"]);
+    }
+
+    #[test]
     fn rivals_read_the_same_topic_with_another_group() {
         let check = |names: &[&str], topology, expect: &[&str]| {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -173,5 +191,7 @@ mod tests {
         let unknown = segments(&["upscael".into()], Topology::Fused, "t").unwrap_err();
         assert!(unknown.to_string().contains("decode, upscale, encode"));
         assert_eq!(segments(&[], Topology::Fused, "t").unwrap_err(), TopologyError::Empty);
+        let twice = segments(&[ANALYSE.into(), ANALYSE.into()], Topology::Fused, "t").unwrap_err();
+        assert_eq!(twice, TopologyError::Repeated { name: ANALYSE });
     }
 }

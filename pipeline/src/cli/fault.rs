@@ -4,11 +4,13 @@ use super::exit::Exit;
 use super::failure::Failure;
 use crate::error::ChainBuildError;
 use crate::kafka::fault::KafkaFault;
+use crate::lake::{IngestError, LakeStartError};
 use crate::offline::OfflineError;
 use crate::runtime::RunError;
 use crate::runtime::model::ModelSetupError;
 use crate::schema_registry::RegistryError;
 use crate::secret::SecretError;
+use treble_analyse::lake::LakeError;
 use treble_core::StageError;
 
 const START_KAFKA: &str = "start the local one with `make kafka-up`, or name yours with --bootstrap-servers or TREBLE_BOOTSTRAP_SERVERS";
@@ -65,6 +67,18 @@ impl From<RegistryError> for Failure {
     }
 }
 
+impl From<LakeError> for Failure {
+    fn from(error: LakeError) -> Self {
+        let exit = match error {
+            LakeError::Location { .. } => Exit::Config,
+            LakeError::Missing { .. } => Exit::NoInput,
+            LakeError::Delta { .. } => Exit::Io,
+            LakeError::Shape { .. } | LakeError::Arrow { .. } => Exit::Failure,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
 impl From<ModelSetupError> for Failure {
     fn from(error: ModelSetupError) -> Self {
         let exit = match error {
@@ -91,6 +105,19 @@ impl From<RunError> for Failure {
             RunError::Port(_) | RunError::Worker { .. } => {
                 Self::new(Exit::Failure, what).mend("`treble doctor` checks the cluster and the topics")
             }
+            RunError::LakeStart(LakeStartError::Lake(error)) => error.into(),
+            RunError::LakeStart(LakeStartError::Prefix(_)) => Self::new(Exit::Config, what),
+            RunError::LakeStart(LakeStartError::Secret(error)) => error.into(),
+            RunError::LakeStart(LakeStartError::Registry(error)) => error.into(),
+            RunError::LakeStart(LakeStartError::Port(_) | LakeStartError::Thread(_)) => {
+                Self::new(Exit::Failure, what)
+            }
+            RunError::Lake(IngestError::Begin { .. }) => Self::new(Exit::NoInput, what),
+            RunError::Lake(IngestError::Lake(_)) => Self::new(Exit::CannotCreate, what),
+            RunError::Lake(IngestError::Port(_)) => {
+                Self::new(Exit::Failure, what).mend("`treble doctor` checks the cluster and the topics")
+            }
+            RunError::Lake(IngestError::Station(_)) => Self::new(Exit::Software, what),
             RunError::Lost { .. } => Self::new(Exit::NoInput, what),
             RunError::Flood { .. } | RunError::Thread(_) => Self::new(Exit::Failure, what),
         }

@@ -19,6 +19,7 @@ mod graph;
 mod handover;
 mod input;
 mod lag;
+mod lake;
 mod listen;
 mod man;
 mod metrics;
@@ -74,6 +75,8 @@ enum Verb {
     #[command(subcommand)]
     Dlq(dlq::DlqVerb),
     Lag(lag::Lag),
+    #[command(subcommand)]
+    Lake(lake::LakeVerb),
     Doctor(doctor::Doctor),
     Validate(validate::Validate),
     Graph(graph::Graph),
@@ -131,6 +134,7 @@ impl Verb {
             Self::Topics(verb) => verb.run(context),
             Self::Dlq(verb) => verb.run(context),
             Self::Lag(verb) => verb.run(context),
+            Self::Lake(verb) => verb.run(context),
             Self::Doctor(verb) => verb.run(context),
             Self::Validate(verb) => verb.run(context),
             Self::Graph(verb) => verb.run(context),

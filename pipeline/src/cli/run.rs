@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
     after_help = "The first Ctrl-C (or SIGTERM) finishes what was read and commits it; the second aborts."
 )]
 pub(super) struct Run {
-    /// The stages to run, separated by commas: any of decode, upscale, encode
+    /// The stages to run, separated by commas: any of decode, upscale, encode, analyse
     #[arg(long, value_name = "LIST")]
     stages: Option<String>,
     /// distributed: a topic between all stages; fused: neighbours share memory and a transaction

@@ -1,8 +1,8 @@
 //! What the sources may say, before it is checked: the shape of `default.toml`.
 
 use super::types::{
-    AdminConfig, CommitConfig, EventsConfig, FlowConfig, LogConfig, RegistryConfig, SaslMechanism,
-    SecurityProtocol, TopicsConfig,
+    AdminConfig, CommitConfig, EventsConfig, FlowConfig, LakeConfig, LogConfig, RegistryConfig,
+    SaslMechanism, SecurityProtocol, TopicsConfig,
 };
 use crate::topology::Topology;
 use serde::Deserialize;
@@ -26,6 +26,7 @@ pub(super) struct Raw {
     pub(super) commit: CommitConfig,
     pub(super) flow: FlowConfig,
     pub(super) events: EventsConfig,
+    pub(super) lake: LakeConfig,
     pub(super) admin: AdminConfig,
     pub(super) log: LogConfig,
     pub(super) engine: EngineConfig,

@@ -3,7 +3,7 @@
 
 use crate::secret::Secret;
 use crate::stages::StageConfigs;
-use crate::topology::Topology;
+use crate::topology::{ANALYSE, Topology};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ pub struct Config {
     pub prefix: String,
     /// Name of this process, stable over restarts; never empty.
     pub instance_id: String,
-    /// The stages this process runs: known, not repeated, at least one.
+    /// The stages this process runs: known, not repeated, at least one; `analyse` among them where it stores events.
     pub stages: Vec<String>,
     /// How they are joined.
     pub topology: Topology,
@@ -33,6 +33,8 @@ pub struct Config {
     pub flow: FlowConfig,
     /// What is told of the work.
     pub events: EventsConfig,
+    /// Where it is stored.
+    pub lake: LakeConfig,
     /// The port of operators.
     pub admin: AdminConfig,
     /// The log.
@@ -41,6 +43,14 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Of each stage.
     pub stage_configs: StageConfigs,
+}
+
+impl Config {
+    /// Whether this process stores events in the lake.
+    #[must_use]
+    pub fn analyses(&self) -> bool {
+        self.stages.iter().any(|stage| stage == ANALYSE)
+    }
 }
 
 /// The Kafka cluster.
@@ -247,6 +257,22 @@ pub enum Loudness {
     Bulk,
     /// Everybody's.
     All,
+}
+
+/// Where what is told of the work is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LakeConfig {
+    /// A folder or a URL; absent without a lake.
+    pub url: Option<String>,
+    /// How long an event waits at most before it is stored, in milliseconds.
+    pub flush_interval_ms: u64,
+    /// Size of the events that wait at which they are stored, in MiB.
+    pub flush_mb: u64,
+    /// Days that rows are kept; 0: for ever.
+    pub retention_days: u32,
+    /// How often the lake is tidied up, in milliseconds; 0: never.
+    pub upkeep_interval_ms: u64,
 }
 
 /// The port of operators.

@@ -9,6 +9,7 @@ use super::raw::{Property, Raw};
 use super::settings::Settings;
 use super::types::{Config, KafkaConfig};
 use crate::stages::{StageConfig, StageConfigs, StageEntry};
+use crate::topology::ANALYSE;
 use rules::Findings;
 use toml::Value;
 
@@ -31,7 +32,11 @@ pub(super) fn check(mut settings: Settings, mut faults: Vec<Fault>) -> Result<Ch
             return Err(ConfigFaults(faults));
         }
     };
-    let config = into_config(raw, stage_configs);
+    let mut config = into_config(raw, stage_configs);
+    let stages_are_default = settings.get("stages").is_none_or(|setting| setting.origin == Origin::Default);
+    if stages_are_default && config.lake.url.is_some() {
+        config.stages.push(ANALYSE.to_owned());
+    }
     let mut findings = Findings::new(&settings);
     rules::check(&config, &mut findings);
     let Findings { faults: broken, warnings, .. } = findings;
@@ -97,6 +102,7 @@ fn into_config(raw: Raw, stage_configs: StageConfigs) -> Config {
         commit: raw.commit,
         flow: raw.flow,
         events: raw.events,
+        lake: raw.lake,
         admin: raw.admin,
         log: raw.log,
         engine: raw.engine,

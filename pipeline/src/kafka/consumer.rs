@@ -5,7 +5,7 @@ use crate::flow::contact::{self, Connection};
 use crate::ports::{InRecord, PortError, Source, SourceEvent};
 use bytes::Bytes;
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaRespErr;
@@ -106,6 +106,16 @@ impl KafkaSource {
             config.create_with_context(context).map_err(|error| fatal("consumer", &error))?;
         consumer.subscribe(&[topic]).map_err(|error| fatal("subscribe", &error))?;
         Ok(Self { consumer: Some(consumer), topic: topic.into(), events, started: BTreeSet::new() })
+    }
+
+    /// Commits `positions` for the group. Only where they are kept elsewhere: for those who look how far the group is
+    /// behind. `wait` until the broker has answered, as before the end.
+    pub fn tell(&self, positions: &[(i32, i64)], wait: bool) -> Result<(), PortError> {
+        let positions: Vec<_> =
+            positions.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
+        let mode = if wait { CommitMode::Sync } else { CommitMode::Async };
+        let list = self.at(&positions)?;
+        self.consumer().commit(&list, mode).map_err(|error| retriable("commit", &error))
     }
 
     fn consumer(&self) -> &BaseConsumer<MemberContext> {

@@ -1,10 +1,11 @@
 //! The only room that names rdkafka.
 //!
-//! [`client`] librdkafka's configuration · [`consumer`] a group member · [`transaction`] the late transaction ·
+//! [`client`] librdkafka's configuration · [`bounds`] of a log · [`consumer`] a group member · [`transaction`] the late transaction ·
 //! [`state_log`] what is durable · [`headers`] · and for the command line: [`admin`] topics · [`groups`] their
 //! positions · [`lag`] how far they are behind · [`publisher`] · [`fetcher`] a reader without a group · [`fault`] what goes wrong, for people.
 
 pub mod admin;
+pub mod bounds;
 pub mod client;
 pub mod consumer;
 pub mod fault;

@@ -19,6 +19,7 @@ use crate::kafka::client;
 use crate::kafka::consumer::KafkaSource;
 use crate::kafka::state_log::KafkaStateLog;
 use crate::kafka::transaction::KafkaTransactions;
+use crate::lake::{self, IngestError, LakeStartError};
 use crate::ports::{Clock, PortError, Source};
 use crate::schema_registry::{
     ContractIds, Registration, RegistryAccess, RegistryError, SchemaRegistry, while_unreachable,
@@ -32,7 +33,7 @@ use crate::telemetry::observe::{ComputeObserver, SegmentObserver, SegmentTelemet
 use crate::telemetry::process;
 use crate::telemetry::segment::Identity;
 use crate::telemetry::timed::TimedStages;
-use crate::topology::{self, Segment, TopologyError};
+use crate::topology::{self, ANALYSE, Segment, TopologyError};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -101,6 +102,12 @@ pub enum RunError {
         /// The limit.
         limit: u32,
     },
+    /// Analyse could not start.
+    #[error("analyse: {0}")]
+    LakeStart(#[from] LakeStartError),
+    /// Analyse ended.
+    #[error("analyse: {0}")]
+    Lake(#[from] IngestError),
     /// The metrics could not be set up: a defect.
     #[error("metrics: {0}; this is a defect, please report it")]
     Metrics(String),
@@ -143,16 +150,22 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     for entry in segments.iter().flat_map(|segment| &segment.stages) {
         (entry.build)(&config.stage_configs, &assets)?;
     }
-    let ids = contract_ids(config)?;
+    let ids = if segments.is_empty() { ContractIds::default() } else { contract_ids(config)? };
     let parts = Parts { config, clock, metrics: metrics.clone(), assets, ids, shutdown: shutdown.clone() };
     let mut workers = Vec::new();
     for segment in segments {
         workers.push(parts.start(segment)?);
     }
+    let analyse = match config.analyses() {
+        true => Some(lake::start(config, &metrics, &parts.clock, shutdown)?),
+        false => None,
+    };
+    let stored = analyse.as_ref().map(|analyse| Arc::clone(&analyse.telemetry));
     let telemetry: Vec<_> =
         workers.iter().map(|worker| (worker.name.clone(), Arc::clone(&worker.telemetry))).collect();
     let probe = Arc::new(move || {
-        telemetry.iter().map(|(name, telemetry)| (name.clone(), telemetry.readiness())).collect()
+        let segments = telemetry.iter().map(|(name, telemetry)| (name.clone(), telemetry.readiness()));
+        segments.chain(stored.iter().map(|stored| (ANALYSE.to_owned(), stored.readiness()))).collect()
     });
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /livez and /readyz");
@@ -163,6 +176,10 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     });
     runtime.spawn(http::serve(listener, render, probe));
     let outcome = join(workers, config.flow.dead_letters_per_minute);
+    let outcome = outcome.and(analyse.map_or(Ok(()), |analyse| match analyse.thread.join() {
+        Ok(ended) => Ok(ended?),
+        Err(_) => Err(RunError::Panicked { segment: ANALYSE.to_owned() }),
+    }));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }

@@ -7,11 +7,15 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+/// Libraries that tell of every step at `info`, with all that they know of a table in each line. They are heard where
+/// `log.level` names them.
+const TALKATIVE: &str = "buoyant_kernel=error,deltalake_core=error";
+
 /// Starts the log as configured. Levels were validated with the configuration; what does not parse here
 /// falls back to `info`. A second call changes nothing.
 pub fn init(config: &LogConfig) {
-    let targets: Targets =
-        config.level.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let targets = format!("{TALKATIVE},{}", config.level).parse();
+    let targets = targets.unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
     let layer = match config.format {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed(),
         LogFormat::Text => fmt::layer().with_ansi(coloured()).with_writer(io::stderr).boxed(),

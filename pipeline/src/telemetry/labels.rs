@@ -74,7 +74,7 @@ closed! {
     RecordResult("result") {
         /// Its stream took it.
         Ok = "ok",
-        /// It became a dead letter.
+        /// It became a dead letter, or a row of the lake's table of unreadable records.
         Dlq = "dlq",
         /// Its stream had it already, or is over.
         Dropped = "dropped",
@@ -127,6 +127,24 @@ closed! {
         Fenced = "fenced",
         /// The producer is of no use any more, or the outcome is unknown.
         Broken = "broken",
+    }
+    /// A table of the lake.
+    LakeTable("table") {
+        /// Events of stages.
+        StageEvents = "stage_events",
+        /// Reports on streams.
+        StreamReports = "stream_reports",
+        /// Records that could not be read.
+        Unreadable = "unreadable",
+    }
+    /// What becomes of a commit to the lake.
+    LakeOutcome("outcome") {
+        /// It is committed.
+        Committed = "committed",
+        /// Another process has read the partition further: nothing of it was committed.
+        Overtaken = "overtaken",
+        /// The lake refused, or did not say; what it holds is read before anything else is committed.
+        Failed = "failed",
     }
     /// What a group's member is told.
     Rebalance("kind") {
@@ -306,6 +324,14 @@ impl ErrorType {
             "key" => Self::Validation,
             _ => return None,
         })
+    }
+}
+
+impl LakeTable {
+    /// The table called `name`.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|table| table.text() == name)
     }
 }
 

@@ -5,9 +5,9 @@
 
 use super::family::{Counter, Entry, Gauge, Histogram, Level, Sum, buckets, catalogue};
 use super::labels::{
-    Api, Backend, ConsumerGroup, ErrorType, Execution, FactName, Fallback, Flush, GroupState, Method,
-    MetricName, Mode, Model, Outcome, Partition, Queue, Reason, Rebalance, RecordResult, Revision, Stage,
-    Status, Topic, Version,
+    Api, Backend, ConsumerGroup, ErrorType, Execution, FactName, Fallback, Flush, GroupState, LakeOutcome,
+    LakeTable, Method, MetricName, Mode, Model, Outcome, Partition, Queue, Reason, Rebalance, RecordResult,
+    Revision, Stage, Status, Topic, Version,
 };
 
 /// From capture to committed output: dense around the objective of 5 s.
@@ -145,6 +145,17 @@ catalogue! {
         batch_flush: Counter<(Flush,)> = "treble_batch_flush_total";
         /// Times that the model fell back to the CPU.
         gpu_fallback: Counter<(Fallback,)> = "treble_gpu_fallback_total";
+
+        /// Commits to the lake by outcome.
+        lake_commits: Counter<(LakeTable, LakeOutcome)> = "treble_lake_commits_total";
+        /// Rows committed to the lake.
+        lake_rows: Counter<(LakeTable,)> = "treble_lake_rows_written_total";
+        /// From sorting the rows of a commit to its place in the table's log.
+        lake_commit_duration: Histogram<(LakeTable,)> = "treble_lake_commit_duration_seconds", SECONDS;
+        /// When rows or positions were last committed to the lake.
+        lake_last_commit: Gauge<(LakeTable,)> = "treble_lake_last_commit_timestamp_seconds";
+        /// Files that the table is made of.
+        lake_files: Level<(LakeTable,)> = "treble_lake_files";
     }
 }
 

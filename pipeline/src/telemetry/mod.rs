@@ -3,13 +3,14 @@
 //! [`metrics`] every metric, and nothing else names one · [`labels`] the values of their labels · [`family`] the two,
 //! typed · [`observe`] what the loops report, counted, through [`segment`]'s handles · [`timed`] what stages cost ·
 //! [`engine`] what the model does · [`watermark`] up to when everything is done · [`process`] what the system says ·
-//! [`lag`] how far groups are behind · [`init`] the log.
+//! [`lag`] how far groups are behind · [`lake`] what analyse does · [`init`] the log.
 
 pub mod engine;
 pub mod family;
 pub mod init;
 pub mod labels;
 pub mod lag;
+pub mod lake;
 pub mod metrics;
 pub mod observe;
 pub mod process;

@@ -21,6 +21,7 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::writer::{DeltaWriter, RecordBatchWriter};
 use deltalake::{DeltaTable, Path};
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 /// How far a partition was read into each table: the offset that is to be read next. A table that nothing of the partition
 /// was read into yet is left out.
@@ -55,6 +56,10 @@ pub struct Receipt {
     pub rows: usize,
     /// Files that were added.
     pub files: usize,
+    /// Files that the table is made of since.
+    pub files_in_all: usize,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// What became of a slice.
@@ -65,6 +70,8 @@ pub enum Outcome {
     /// Somebody else has read this partition further: what was read of it is worth nothing, and of the others has to be
     /// read again.
     Overtaken {
+        /// The table in which that was found.
+        table: Table,
         /// The partition, where it is known which.
         partition: Option<i32>,
     },
@@ -147,12 +154,16 @@ impl Committer {
         Ok(stored)
     }
 
-    /// Commits `slice` to every table.
+    /// Commits `slice` to every table; `now` is monotonic time.
     ///
     /// # Errors
     /// Where the lake refuses: some tables may have taken the slice, even the one that the error is about. As after
     /// [`Outcome::Overtaken`], ask for [`stands`](Self::stands) and read again from there.
-    pub async fn commit(&mut self, slice: &Slice) -> Result<Outcome, LakeError> {
+    pub async fn commit(
+        &mut self,
+        slice: &Slice,
+        now: impl Fn() -> Duration + Sync,
+    ) -> Result<Outcome, LakeError> {
         let mut receipts = Vec::new();
         for table in Table::ALL {
             let mut advances = BTreeMap::new();
@@ -161,16 +172,19 @@ impl Committer {
                 match step(stored, from.get(&table).copied(), *to) {
                     Step::Advance => drop(advances.insert(partition, *to)),
                     Step::Settled => {}
-                    Step::Overtaken => return Ok(Outcome::Overtaken { partition: Some(partition) }),
+                    Step::Overtaken => return Ok(Outcome::Overtaken { table, partition: Some(partition) }),
                 }
             }
             if advances.is_empty() {
                 continue;
             }
+            let began = now();
             let rows = slice.rows.get(&table).map(|rows| fresh(table, rows, &slice.moves)).transpose()?;
             match self.commit_table(table, rows.filter(|rows| rows.num_rows() > 0), &advances).await {
-                Ok(receipt) => receipts.push(receipt),
-                Err(error) if error.is_conflict() => return Ok(Outcome::Overtaken { partition: None }),
+                Ok(receipt) => receipts.push(Receipt { took: now().saturating_sub(began), ..receipt }),
+                Err(error) if error.is_conflict() => {
+                    return Ok(Outcome::Overtaken { table, partition: None });
+                }
                 Err(error) => return Err(error),
             }
             self.stored.extend(advances.into_iter().map(|(partition, to)| ((table, partition), Some(to))));
@@ -210,7 +224,14 @@ impl Committer {
         match commit {
             Ok(done) => {
                 loaded.state = Some(done.snapshot());
-                Ok(Receipt { table, version: done.version(), rows: count, files: files.len() })
+                Ok(Receipt {
+                    table,
+                    version: done.version(),
+                    rows: count,
+                    files: files.len(),
+                    files_in_all: done.snapshot.log_data().num_files(),
+                    took: Duration::ZERO,
+                })
             }
             Err(error) => {
                 let error = fault(error);

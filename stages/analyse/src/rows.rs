@@ -123,6 +123,18 @@ impl Decoder {
         }
     }
 
+    /// Drops all records since the last [`flush`](Self::flush); what ids mean is kept.
+    pub fn discard(&mut self) {
+        for meaning in self.meanings.values_mut() {
+            if let Meaning::Events(lane) = meaning {
+                lane.discard();
+            }
+        }
+        self.unreadable.clear();
+        self.done.clear();
+        (self.rows, self.bytes) = (0, 0);
+    }
+
     /// Rows that the next [`flush`](Self::flush) will give.
     #[must_use]
     pub const fn rows(&self) -> usize {

@@ -11,6 +11,7 @@ use failing::{Failing, When};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use treble_analyse::commit::{Committer, Move, Outcome, Slice, Stand};
 use treble_analyse::lake::{Lake, Location};
 use treble_analyse::rows::{Decoder, Record};
@@ -94,7 +95,8 @@ async fn rows_and_positions_are_committed_together_and_read_back_by_a_successor(
     let mut first = Committer::open(&folder(None, path), "t", TOPIC).await.unwrap();
     let stands = first.stands(&[0, 1]).await.unwrap();
     assert!(stands.values().all(Stand::is_empty), "nothing was read yet");
-    let Outcome::Committed(receipts) = first.commit(&read(&stands, 40)).await.unwrap() else {
+    let Outcome::Committed(receipts) = first.commit(&read(&stands, 40), || Duration::ZERO).await.unwrap()
+    else {
         panic!("nobody else is there")
     };
     assert_eq!(receipts.iter().map(|receipt| receipt.rows).sum::<usize>(), 80);
@@ -103,7 +105,7 @@ async fn rows_and_positions_are_committed_together_and_read_back_by_a_successor(
     let mut second = Committer::open(&folder(None, path), "t", TOPIC).await.unwrap();
     let stands = second.stands(&[0, 1]).await.unwrap();
     assert!(stands.values().flat_map(BTreeMap::values).all(|offset| *offset == 40), "{stands:?}");
-    second.commit(&read(&stands, 60)).await.unwrap();
+    second.commit(&read(&stands, 60), || Duration::ZERO).await.unwrap();
     assert_whole(path, 2, 60).await;
     let lake = Lake::open(&folder(None, path)).await.unwrap();
     let offsets = lake.next_offsets(Table::StreamReports, "t", TOPIC, 3).await.unwrap();
@@ -124,7 +126,7 @@ async fn survive(at: usize, when: When, successor: bool) -> bool {
     let mut failed = false;
     for to in [20, 30] {
         let mut stands = committer.stands(&[0, 1]).await.unwrap();
-        while committer.commit(&read(&stands, to)).await.is_err() {
+        while committer.commit(&read(&stands, to), || Duration::ZERO).await.is_err() {
             failed = true;
             if successor {
                 committer = Committer::open(&folder(Some(&store), path), "t", TOPIC).await.unwrap();
@@ -156,22 +158,25 @@ async fn an_owner_that_was_overtaken_commits_nothing_before_and_after_it_looks()
     let path = folder_of_lake.path();
     let mut zombie = Committer::open(&folder(None, path), "t", TOPIC).await.unwrap();
     let stands = zombie.stands(&[0, 1]).await.unwrap();
-    zombie.commit(&read(&stands, 10)).await.unwrap();
+    zombie.commit(&read(&stands, 10), || Duration::ZERO).await.unwrap();
     let known: BTreeMap<i32, Stand> =
         [0, 1].map(|partition| (partition, Table::ALL.map(|table| (table, 10)).into())).into();
     let late = read(&known, 15);
 
     let mut heir = Committer::open(&folder(None, path), "t", TOPIC).await.unwrap();
     let stands = heir.stands(&[0]).await.unwrap();
-    heir.commit(&read(&stands, 20)).await.unwrap();
+    heir.commit(&read(&stands, 20), || Duration::ZERO).await.unwrap();
 
-    let outcome = zombie.commit(&late).await.unwrap();
-    assert!(matches!(outcome, Outcome::Overtaken { partition: None }), "its snapshot is old: {outcome:?}");
+    let outcome = zombie.commit(&late, || Duration::ZERO).await.unwrap();
+    assert!(
+        matches!(outcome, Outcome::Overtaken { partition: None, .. }),
+        "its snapshot is old: {outcome:?}"
+    );
     zombie.stands(&[1]).await.unwrap();
-    let outcome = zombie.commit(&late).await.unwrap();
-    assert!(matches!(outcome, Outcome::Overtaken { partition: Some(0) }), "it knows by now: {outcome:?}");
+    let outcome = zombie.commit(&late, || Duration::ZERO).await.unwrap();
+    assert!(matches!(outcome, Outcome::Overtaken { partition: Some(0), .. }), "it knows by now: {outcome:?}");
     let stands = zombie.stands(&[1]).await.unwrap();
-    zombie.commit(&read(&stands, 20)).await.unwrap();
+    zombie.commit(&read(&stands, 20), || Duration::ZERO).await.unwrap();
     assert_whole(path, 2, 20).await;
 }
 
@@ -187,7 +192,9 @@ async fn owners_of_different_partitions_do_not_disturb_each_other() {
     }
     let tasks: Vec<_> = owners
         .into_iter()
-        .map(|(mut committer, slice)| tokio::spawn(async move { committer.commit(&slice).await }))
+        .map(|(mut committer, slice)| {
+            tokio::spawn(async move { committer.commit(&slice, || Duration::ZERO).await })
+        })
         .collect();
     for task in tasks {
         assert!(matches!(task.await.unwrap().unwrap(), Outcome::Committed(_)));

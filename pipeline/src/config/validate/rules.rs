@@ -5,9 +5,9 @@ use crate::config::fault::Fault;
 use crate::config::origin::Origin;
 use crate::config::settings::Settings;
 use crate::config::types::{Config, KafkaConfig, RegistryConfig};
-use crate::stages::STAGES;
 use crate::topology::{self, Topology};
 use std::ops::RangeInclusive;
+use treble_analyse::lake::Location;
 use treble_schemas::Topics;
 
 /// What was found so far.
@@ -65,6 +65,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     ranges(config, findings);
     time_outs(config, findings);
     flow(config, findings);
+    lake(config, findings);
     operators(config, findings);
 }
 
@@ -104,7 +105,7 @@ fn stages(config: &Config, findings: &mut Findings<'_>) {
 }
 
 fn nearest_stage(name: &str) -> Option<&'static str> {
-    let mut known = STAGES.iter().map(|stage| stage.name);
+    let mut known = topology::names();
     if known.clone().any(|stage| stage == name) {
         return None;
     }
@@ -231,6 +232,36 @@ fn flow(config: &Config, findings: &mut Findings<'_>) {
     let low = ("flow.low_water_bytes", config.flow.low_water_bytes);
     let high = ("flow.high_water_bytes", config.flow.high_water_bytes);
     findings.ordered(low, high, "reading would stop and start with every record");
+}
+
+fn lake(config: &Config, findings: &mut Findings<'_>) {
+    let lake = &config.lake;
+    match &lake.url {
+        None if config.analyses() => {
+            let fix = "set lake.url to a folder or a bucket, or leave analyse out";
+            findings.fault("stages", "analyse stores events in a lake, and lake.url is empty", fix);
+        }
+        None => {}
+        Some(url) => {
+            if let Err(error) = Location::parse(url) {
+                findings.fault("lake.url", error.problem(), "");
+            }
+            if !config.events.enabled {
+                let fix = "set events.enabled = true";
+                findings.warn(
+                    "lake.url",
+                    "nothing is told that could be stored: events.enabled is false",
+                    fix,
+                );
+            }
+        }
+    }
+    findings.within("lake.flush_interval_ms", lake.flush_interval_ms, 100..=3_600_000);
+    findings.within("lake.flush_mb", lake.flush_mb, 1..=1024);
+    findings.within("lake.retention_days", lake.retention_days.into(), 0..=36_500);
+    if lake.upkeep_interval_ms != 0 {
+        findings.within("lake.upkeep_interval_ms", lake.upkeep_interval_ms, 1_000..=7 * 86_400_000);
+    }
 }
 
 fn operators(config: &Config, findings: &mut Findings<'_>) {

@@ -67,6 +67,25 @@ impl LakeError {
         Self::Arrow { table: table.to_owned(), source }
     }
 
+    /// What is wrong with an address, or all of it.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        match self {
+            Self::Location { problem, .. } => problem.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// The table, where it is about one.
+    #[must_use]
+    pub fn table(&self) -> Option<&str> {
+        match self {
+            Self::Location { .. } => None,
+            Self::Missing { table, .. } => Some(table),
+            Self::Shape { table, .. } | Self::Delta { table, .. } | Self::Arrow { table, .. } => Some(table),
+        }
+    }
+
     /// Whether another writer's commit came first, so that ours was refused as a whole.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

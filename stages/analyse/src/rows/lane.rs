@@ -50,6 +50,10 @@ impl Lane {
         self.waiting.len() >= CHUNK
     }
 
+    pub(super) fn discard(&mut self) {
+        self.waiting.clear();
+    }
+
     /// The rows of all records that wait; those that cannot be read go to `unreadable`.
     pub(super) fn settle(&mut self, unreadable: &mut Vec<Unreadable>) -> Vec<RecordBatch> {
         let records = std::mem::take(&mut self.waiting);

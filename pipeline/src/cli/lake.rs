@@ -1,0 +1,96 @@
+//! `treble lake`.
+
+use super::{Context, Exit, Failure, registry};
+use crate::config::Config;
+use crate::lake::compare::{self, Comparison};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tokio::runtime::Runtime;
+use treble_analyse::lake::{Lake, LakeError, Location};
+use treble_analyse::verify::{self, TableCheck};
+
+/// Looks after the lake that analyse fills
+#[derive(Debug, Subcommand)]
+pub(super) enum LakeVerb {
+    /// Checks that every row is stored once and every file is there
+    Verify(Verify),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code 65: a row is doubled or missing, or a file is.")]
+pub(super) struct Verify {
+    /// Reads the topic of events too, and looks each of its records up in the lake
+    #[arg(long)]
+    topic: bool,
+}
+
+impl LakeVerb {
+    pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let config = context.load(&context.options.request())?.config;
+        match self {
+            Self::Verify(verify) => verify.run(context, &config),
+        }
+    }
+}
+
+impl Verify {
+    fn run(self, context: &Context, config: &Config) -> Result<Exit, Failure> {
+        let topic = registry::topics(config).events();
+        let partitions = i32::try_from(config.topics.partitions).unwrap_or(i32::MAX);
+        let checked = runtime()?.block_on(async {
+            let lake = Lake::open(&location(config)?).await?;
+            verify::verify(&lake, &config.prefix, &topic, partitions).await
+        });
+        let (checks, seen) = checked?;
+        for check in &checks {
+            report(context, check)?;
+        }
+        let mut sound = checks.iter().all(TableCheck::is_sound);
+        if self.topic {
+            let compared = compare::against_topic(&config.kafka, &topic, &checks, &seen)?;
+            let compared = compared.ok_or_else(|| Failure::silence(None))?;
+            report_topic(context, &topic, compared)?;
+            sound &= compared.missing == 0;
+        }
+        if sound {
+            return Ok(Exit::Success);
+        }
+        Err(Failure::new(Exit::Data, "the lake does not hold what it says")
+            .mend("keep a copy of it, and report this with the output of `treble lake verify --output json`"))
+    }
+}
+
+fn report(context: &Context, check: &TableCheck) -> Result<(), Failure> {
+    let TableCheck { table, version, rows, files, missing_files, doubled, beyond, positions } = check;
+    let document = json!({
+        "table": table.name(), "version": version, "rows": rows, "files": files, "missing_files": missing_files,
+        "doubled": doubled, "beyond": beyond, "positions": positions,
+    });
+    context.output.document("lake_table", &document, || {
+        let verdict = if check.is_sound() { "ok" } else { "fault" };
+        let missing = missing_files.len();
+        format!(
+            "{verdict:<8} {:<16} {rows} rows in {files} files, version {version}: {doubled} doubled, {beyond} beyond \
+             their position, {missing} files missing",
+            table.name()
+        )
+    })
+}
+
+fn report_topic(context: &Context, topic: &str, compared: Comparison) -> Result<(), Failure> {
+    let Comparison { stored, waiting, missing } = compared;
+    let document = json!({ "topic": topic, "stored": stored, "waiting": waiting, "missing": missing });
+    context.output.document("lake_topic", &document, || {
+        let verdict = if missing == 0 { "ok" } else { "fault" };
+        format!("{verdict:<8} {topic:<16} {stored} records stored, {waiting} waiting, {missing} missing")
+    })
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new().map_err(|error| Failure::new(Exit::Software, "no runtime").because(error))
+}
+
+/// Where the configured lake is.
+fn location(config: &Config) -> Result<Location, LakeError> {
+    Location::parse(config.lake.url.as_deref().unwrap_or_default())
+}

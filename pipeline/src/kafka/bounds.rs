@@ -1,0 +1,52 @@
+//! Where a topic's partitions begin and end.
+
+use crate::ports::PortError;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use std::fmt;
+use std::time::Duration;
+
+/// The most that one question to a broker takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks where partitions of one topic begin and end.
+pub struct LogBounds {
+    config: ClientConfig,
+    topic: String,
+    /// Built anew after a failure: a client that saw all brokers go may stay deaf after they are back.
+    reader: Option<BaseConsumer>,
+}
+
+impl fmt::Debug for LogBounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogBounds").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+impl LogBounds {
+    /// `config` is that of a plain consumer; it joins nothing.
+    #[must_use]
+    pub fn new(config: ClientConfig, topic: &str) -> Self {
+        Self { config, topic: topic.to_owned(), reader: None }
+    }
+
+    /// The first offset of `partition`, and the last stable one: what a `read_committed` reader finds between.
+    pub fn of(&mut self, partition: i32) -> Result<(i64, i64), PortError> {
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => self.config.create().map_err(|error| PortError::Fatal(format!("reader: {error}")))?,
+        };
+        match reader.fetch_watermarks(&self.topic, partition, PATIENCE) {
+            Ok(bounds) => {
+                self.reader = Some(reader);
+                Ok(bounds)
+            }
+            Err(error) => {
+                // Closing can hang while brokers are gone (rust-rdkafka #509).
+                let close = std::thread::Builder::new().name("bounds-close".to_owned());
+                close.spawn(move || drop(reader)).map(drop).ok();
+                Err(PortError::Retriable(format!("{} [{partition}]: {error}", self.topic)))
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The stage `analyse`: the topic of events → the lake, each record once.
+//!
+//! Two threads. `ingest-analyse` is the group's member: it polls, decodes to rows, and says when to commit ([`ingest`]).
+//! `lake-analyse` owns the tables and commits ([`station`]). How far a partition was read is in the tables, committed
+//! with the rows; the group's own positions are for those who look at lag, and are never read.
+//!
+//! Whatever is refused is answered in one way: what is in memory is dropped, and read again from where the tables stand.
+
+pub mod compare;
+mod ingest;
+mod partitions;
+mod station;
+
+pub use ingest::IngestError;
+
+use crate::config::{Config, OnLostRestart as LostRestartKey};
+use crate::flow::assignment::OnLostRestart;
+use crate::flow::ingest::Limits;
+use crate::kafka::bounds::LogBounds;
+use crate::kafka::client;
+use crate::kafka::consumer::KafkaSource;
+use crate::ports::{Clock, PortError};
+use crate::runtime::Shutdown;
+use crate::schema_registry::{RegistryAccess, RegistryError, SchemaRegistry};
+use crate::secret::SecretError;
+use crate::telemetry::lake::LakeTelemetry;
+use crate::telemetry::metrics::Metrics;
+use crate::topology::ANALYSE;
+use ingest::{Ingest, Setup};
+use station::Target;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use treble_analyse::lake::{LakeError, Location};
+use treble_schemas::Topics;
+use treble_schemas::topic::PrefixError;
+
+/// Rows of one commit at most: with short records, bytes say little of the memory that rows take.
+const MAX_ROWS: usize = 1 << 20;
+/// How long one call to the registry may take.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why analyse could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeStartError {
+    /// The lake's address is none.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The prefix is none.
+    #[error(transparent)]
+    Prefix(#[from] PrefixError),
+    /// A secret could not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The registry is not usable.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Kafka refused.
+    #[error("{0}")]
+    Port(#[from] PortError),
+    /// The system refused a thread.
+    #[error("cannot start a thread: {0}; raise the limit on threads (ulimit -u)")]
+    Thread(#[from] io::Error),
+}
+
+/// The consumer group of a pipeline's lake.
+#[must_use]
+pub fn group(prefix: &str) -> String {
+    format!("{prefix}.{ANALYSE}")
+}
+
+/// Analyse, running.
+#[derive(Debug)]
+pub struct Running {
+    /// What it tells operators.
+    pub telemetry: Arc<LakeTelemetry>,
+    /// Its thread.
+    pub thread: JoinHandle<Result<(), IngestError>>,
+}
+
+/// Starts analyse; it ends with `shutdown`, and asks for it where it cannot go on.
+pub fn start(
+    config: &Config,
+    metrics: &Metrics,
+    clock: &Arc<dyn Clock>,
+    shutdown: &Shutdown,
+) -> Result<Running, LakeStartError> {
+    let topic = Topics::new(&config.prefix)?.events();
+    let group = group(&config.prefix);
+    let telemetry = Arc::new(LakeTelemetry::new(metrics, Arc::clone(clock), &topic));
+    let location = Location::parse(config.lake.url.as_deref().unwrap_or_default())?;
+    let target = Target { location, pipeline: config.prefix.clone(), topic: topic.clone() };
+    let bounds = LogBounds::new(client::consumer(&config.kafka, &group)?, &topic);
+    let station = station::start(target, bounds, Arc::clone(clock))?;
+    let member = client::member(&config.kafka, &group, &config.instance_id)?;
+    let told = Arc::clone(&telemetry);
+    let trouble = |reason: &str| tracing::warn!(stage = ANALYSE, reason, "kafka");
+    let source = KafkaSource::join(&member, &topic, trouble, move |reachable| told.contact(reachable))?;
+    let setup = Setup {
+        topic,
+        source,
+        station,
+        registry: SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?,
+        clock: Arc::clone(clock),
+        telemetry: Arc::clone(&telemetry),
+        limits: Limits {
+            interval: Duration::from_millis(config.lake.flush_interval_ms),
+            max_bytes: usize::try_from(config.lake.flush_mb << 20).unwrap_or(usize::MAX),
+            max_rows: MAX_ROWS,
+        },
+        deadline: Duration::from_millis(config.commit.deadline_ms),
+        on_lost: match config.flow.on_lost_restart {
+            LostRestartKey::Fail => OnLostRestart::Fail,
+            LostRestartKey::ColdRestart => OnLostRestart::ColdRestart,
+        },
+    };
+    let shutdown = shutdown.clone();
+    let thread = std::thread::Builder::new().name("ingest-analyse".to_owned()).spawn(move || {
+        let outcome = Ingest::new(setup).run(&|| shutdown.is_draining());
+        // One part's end ends the process: the others drain.
+        shutdown.drain();
+        outcome
+    })?;
+    Ok(Running { telemetry, thread })
+}

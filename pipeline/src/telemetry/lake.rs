@@ -1,0 +1,206 @@
+//! What analyse does, counted and logged.
+
+use super::family::Each;
+use super::labels::{
+    ErrorType, LakeOutcome, LakeTable, Partition, Reason, Rebalance, RecordResult, Stage, Topic,
+};
+use super::metrics::Metrics;
+use crate::flow::readiness::{Facts, Readiness};
+use crate::ports::{Clock, InRecord};
+use crate::schema_registry::RegistryError;
+use crate::topology::ANALYSE;
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use treble_analyse::commit::Receipt;
+use treble_analyse::tables::Table;
+
+/// Records that are gone before they were stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// Their partition.
+    pub partition: i32,
+    /// Offsets that they had at most.
+    pub offsets: i64,
+}
+
+/// The series of one table.
+#[derive(Debug)]
+struct TableMetrics {
+    commits: Each<LakeOutcome, IntCounter>,
+    rows: IntCounter,
+    duration: Histogram,
+    last_commit: Gauge,
+    files: IntGauge,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct LakeTelemetry {
+    all: Metrics,
+    clock: Arc<dyn Clock>,
+    topic: String,
+    tables: Each<LakeTable, TableMetrics>,
+    received: IntCounter,
+    processed: Each<RecordResult, IntCounter>,
+    input_bytes: IntCounter,
+    consumed: (IntCounter, IntCounter),
+    registry_failures: IntCounter,
+    retries: Each<ErrorType, IntCounter>,
+    rebalances: Each<Rebalance, IntCounter>,
+    last_processed: Gauge,
+    reachable: (AtomicBool, IntGauge),
+    assigned: (AtomicI64, IntGauge),
+    live: (AtomicI64, IntGauge),
+}
+
+impl LakeTelemetry {
+    /// Telemetry of a process that reads `topic` into the lake.
+    #[must_use]
+    pub fn new(all: &Metrics, clock: Arc<dyn Clock>, topic: &str) -> Self {
+        let stage = || Stage::from(ANALYSE);
+        let of_topic = || Topic::from(topic);
+        let reachable = all.reachable.of((stage(),));
+        reachable.set(1);
+        Self {
+            tables: Each::new(|table| TableMetrics {
+                commits: Each::new(|outcome| all.lake_commits.of((table, outcome))),
+                rows: all.lake_rows.of((table,)),
+                duration: all.lake_commit_duration.of((table,)),
+                last_commit: all.lake_last_commit.of((table,)),
+                files: all.lake_files.of((table,)),
+            }),
+            received: all.records_received.of((stage(),)),
+            processed: Each::new(|result| all.records_processed.of((stage(), result))),
+            input_bytes: all.input_bytes.of((stage(),)),
+            consumed: (all.consumed_records.of((of_topic(),)), all.consumed_bytes.of((of_topic(),))),
+            registry_failures: all.registry_failures.of((stage(),)),
+            retries: Each::new(|kind| all.retries.of((stage(), Reason(kind)))),
+            rebalances: Each::new(|kind| all.rebalances.of((stage(), kind))),
+            last_processed: all.last_processed.of((stage(),)),
+            // Until the client library says otherwise.
+            reachable: (AtomicBool::new(true), reachable),
+            // Not ready before the group has answered once, with whatever partitions.
+            assigned: (AtomicI64::new(-1), all.assigned_partitions.of((of_topic(),))),
+            live: (AtomicI64::new(0), all.live_partitions.of((of_topic(),))),
+            all: all.clone(),
+            clock,
+            topic: topic.to_owned(),
+        }
+    }
+
+    /// How it stands with analyse.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        Readiness::of(Facts {
+            reachable: self.reachable.0.load(Ordering::Acquire),
+            assigned: u64::try_from(self.assigned.0.load(Ordering::Acquire)).ok(),
+            live: self.live.0.load(Ordering::Acquire).unsigned_abs(),
+        })
+    }
+
+    /// Whether any broker answers: told again and again, noted where it changes.
+    pub fn contact(&self, reachable: bool) {
+        if self.reachable.0.swap(reachable, Ordering::AcqRel) == reachable {
+            return;
+        }
+        self.reachable.1.set(i64::from(reachable));
+        if reachable {
+            tracing::info!(stage = ANALYSE, "brokers answer again");
+        } else {
+            tracing::warn!(stage = ANALYSE, "no broker answers; work goes on once one does");
+        }
+    }
+
+    pub(crate) fn received(&self, record: &InRecord) {
+        let bytes = record.size_bytes();
+        self.received.inc();
+        self.input_bytes.inc_by(bytes);
+        self.consumed.0.inc();
+        self.consumed.1.inc_by(bytes);
+    }
+
+    pub(crate) fn rebalanced(&self, kind: &'static str, partitions: &[i32]) {
+        if let Some(kind) = Rebalance::of(kind) {
+            self.rebalances.of(kind).inc();
+        }
+        tracing::info!(stage = ANALYSE, ?partitions, "partitions {kind}");
+    }
+
+    /// How many partitions are ours, and how many of them are read.
+    pub(crate) fn partitions(&self, assigned: usize, live: usize) {
+        for ((told, gauge), count) in [(&self.assigned, assigned), (&self.live, live)] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            told.store(count, Ordering::Release);
+            gauge.set(count);
+        }
+    }
+
+    pub(crate) fn committed(&self, receipts: &[Receipt], positions: &[(i32, i64)]) {
+        let now = self.clock.unix_us() as f64 / 1e6;
+        for receipt in receipts {
+            let Some(label) = LakeTable::of(receipt.table.name()) else { continue };
+            let table = self.tables.of(label);
+            table.commits.of(LakeOutcome::Committed).inc();
+            table.rows.inc_by(receipt.rows as u64);
+            table.duration.observe(receipt.took.as_secs_f64());
+            table.last_commit.set(now);
+            table.files.set(i64::try_from(receipt.files_in_all).unwrap_or(i64::MAX));
+            let result =
+                if receipt.table == Table::Unreadable { RecordResult::Dlq } else { RecordResult::Ok };
+            self.processed.of(result).inc_by(receipt.rows as u64);
+            let Receipt { version, rows, files, .. } = receipt;
+            tracing::debug!(table = label.text(), version, rows, files, "committed");
+        }
+        self.last_processed.set(now);
+        for (partition, _) in positions {
+            self.all.last_commit.of((Topic::from(self.topic.as_str()), Partition(*partition))).set(now);
+        }
+    }
+
+    pub(crate) fn overtaken(&self, table: Table, partition: Option<i32>) {
+        if let Some(table) = LakeTable::of(table.name()) {
+            self.tables.of(table).commits.of(LakeOutcome::Overtaken).inc();
+        }
+        self.retries.of(ErrorType::LakeError).inc();
+        let table = table.name();
+        tracing::warn!(
+            stage = ANALYSE,
+            table,
+            partition,
+            "another process has stored these rows; reading again"
+        );
+    }
+
+    pub(crate) fn refused(&self, table: Option<&str>, reason: &dyn Display) {
+        if let Some(table) = table.and_then(LakeTable::of) {
+            self.tables.of(table).commits.of(LakeOutcome::Failed).inc();
+        }
+        self.retries.of(ErrorType::LakeError).inc();
+        tracing::warn!(stage = ANALYSE, %reason, "nothing is stored for now; reading again, nothing is lost");
+    }
+
+    pub(crate) fn registry_failed(&self, error: &RegistryError) {
+        self.registry_failures.inc();
+        tracing::warn!(stage = ANALYSE, %error, "the schema registry cannot be asked; reading again, nothing is lost");
+    }
+
+    pub(crate) fn records_lost(&self, lost: Lost) {
+        let Lost { partition, offsets } = lost;
+        let topic = self.topic.as_str();
+        tracing::error!(topic, partition, offsets, "retention deleted records before they were stored");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::labels::Closed;
+
+    #[test]
+    fn every_table_has_its_label() {
+        assert!(Table::ALL.iter().all(|table| LakeTable::of(table.name()).is_some()));
+        assert_eq!(LakeTable::ALL.len(), Table::ALL.len());
+    }
+}

@@ -1,0 +1,79 @@
+//! The lake holds each record of the topic of events once, whoever is killed when and whoever else reads. On a real Kafka.
+
+#[path = "lake/trial.rs"]
+mod trial;
+
+use anyhow::{Result, ensure};
+use std::thread;
+use std::time::Duration;
+use treble_test_support::kafka::PATIENCE;
+use trial::{Schedule, Trial};
+
+#[test]
+fn events_of_a_real_run_are_stored_once_each_and_an_independent_reader_counts_the_same() -> Result<()> {
+    let trial = Trial::start("stored")?;
+    let mut analyse = trial.analyse("a1", &[])?;
+    analyse.start()?;
+    analyse.await_ready(PATIENCE)?;
+    trial.publish(0..6)?;
+    trial.delivered(6)?;
+    let found = trial.await_stored()?;
+    ensure!(found.reports == 6, "a report a stream: {found:?}");
+    ensure!(found.events >= 18 && found.unreadable == 0, "{found:?}");
+    let metrics = analyse.metrics().unwrap_or_default();
+    let counted = format!("treble_lake_rows_written_total{{table=\"stream_reports\"}} {}", found.reports);
+    ensure!(metrics.contains(&counted), "{counted} in\n{metrics}");
+    analyse.terminate()?;
+    trial.python_counts(&found)
+}
+
+#[test]
+fn killed_at_any_moment_it_loses_no_row_and_doubles_none() -> Result<()> {
+    let trial = Trial::start("killed")?;
+    let mut analyse = trial.analyse("a1", &[])?;
+    let mut schedule = Schedule(0x1a4e);
+    let mut kills = 0;
+    thread::scope(|scope| {
+        let publishing = scope.spawn(|| trial.publish_slowly(0..24));
+        analyse.start()?;
+        while kills < 12 {
+            // From the middle of its start to the middle of any commit.
+            thread::park_timeout(Duration::from_millis(300 + schedule.below(1_500)));
+            analyse.kill()?;
+            analyse.start()?;
+            kills += 1;
+        }
+        publishing.join().map_err(|_| anyhow::anyhow!("the publisher panicked"))?
+    })?;
+    trial.delivered(24)?;
+    let found = trial.await_stored()?;
+    ensure!(found.reports == 24, "{found:?}");
+    println!("kills={kills} rows={} lost=0 doubled=0", found.events + found.reports);
+    analyse.terminate()
+}
+
+#[test]
+fn of_two_owners_of_a_partition_the_one_that_was_overtaken_stores_nothing() -> Result<()> {
+    let trial = Trial::start("owners")?;
+    let mut zombie = trial.analyse("a1", &[])?;
+    zombie.start()?;
+    zombie.await_ready(PATIENCE)?;
+    let mut heir = trial.analyse("a2", &[])?;
+    thread::scope(|scope| {
+        let publishing = scope.spawn(|| trial.publish_slowly(0..16));
+        thread::park_timeout(Duration::from_secs(2));
+        zombie.signal("STOP")?;
+        heir.start()?;
+        // It gets all partitions once the frozen one is missed, and stores on.
+        heir.await_ready(PATIENCE)?;
+        trial.await_partitions(&heir, 4)?;
+        thread::park_timeout(Duration::from_secs(2));
+        zombie.signal("CONT")?;
+        publishing.join().map_err(|_| anyhow::anyhow!("the publisher panicked"))?
+    })?;
+    trial.delivered(16)?;
+    let found = trial.await_stored()?;
+    ensure!(found.reports == 16, "{found:?}");
+    heir.terminate()?;
+    zombie.terminate()
+}

@@ -1,0 +1,178 @@
+//! A pipeline whose events are stored: streams to flow through it, and the judges of what is stored.
+
+use anyhow::{Context, Result, ensure};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+use treble_pipeline::clock::SystemClock;
+use treble_pipeline::ports::Clock;
+use treble_test_support::broker::LocalStack;
+use treble_test_support::clips;
+use treble_test_support::configuration::{self, PARTITIONS};
+use treble_test_support::exposition::Exposition;
+use treble_test_support::kafka::{self, PATIENCE, Publisher};
+use treble_test_support::process::{self, Worker};
+use treble_test_support::running::Running;
+use treble_test_support::verdict;
+
+/// xorshift64*: a schedule that is the same in every run.
+pub(crate) struct Schedule(pub(crate) u64);
+
+impl Schedule {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
+    }
+}
+
+/// What `treble lake verify --topic` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Found {
+    pub(crate) events: u64,
+    pub(crate) reports: u64,
+    pub(crate) unreadable: u64,
+    /// Records of the topic that are stored, and those that are not yet.
+    stored: u64,
+    waiting: u64,
+}
+
+/// Three stages in the process of the test, topics of their own, and a lake.
+pub(crate) struct Trial {
+    stack: &'static LocalStack,
+    prefix: &'static str,
+    lake: TempDir,
+    publisher: Publisher,
+    _stages: Running,
+}
+
+impl Trial {
+    pub(crate) fn start(prefix: &'static str) -> Result<Self> {
+        let stack = LocalStack::shared()?;
+        kafka::create_topics(stack, prefix)?;
+        let config = configuration::config(&configuration::settings(stack, prefix))?;
+        let publisher = Publisher::new(stack, prefix)?;
+        Ok(Self { stack, prefix, lake: tempfile::tempdir()?, publisher, _stages: Running::start(config) })
+    }
+
+    fn lake_url(&self) -> String {
+        self.lake.path().join("lake").display().to_string()
+    }
+
+    /// A process that stores every fifth of a second, so that a kill meets a commit at any of its steps.
+    pub(crate) fn analyse(&self, instance: &str, more: &[(&'static str, String)]) -> Result<Worker> {
+        let mut settings: Vec<(&'static str, String)> = [
+            ("lake.flush_interval_ms", "200"),
+            ("kafka.message_timeout_ms", "5000"),
+            ("commit.transaction_timeout_ms", "6000"),
+            ("kafka.session_timeout_ms", "7000"),
+            ("commit.deadline_ms", "4000"),
+        ]
+        .map(|(key, value)| (key, value.to_owned()))
+        .to_vec();
+        settings.push(("lake.url", self.lake_url()));
+        settings.extend(more.iter().cloned());
+        Worker::new(self.stack, self.prefix, "analyse", instance, &settings)
+    }
+
+    /// Publishes the streams with these numbers, in chunks small enough for several commits each.
+    pub(crate) fn publish(&self, numbers: Range<u32>) -> Result<()> {
+        for number in numbers {
+            self.publisher.chunks(&clips::chirp(&format!("s{number}"), 16_000, 4), 8_000)?;
+        }
+        self.publisher.flush()
+    }
+
+    /// The same, one stream a second.
+    pub(crate) fn publish_slowly(&self, numbers: Range<u32>) -> Result<()> {
+        for number in numbers {
+            self.publish(number..number + 1)?;
+            thread::park_timeout(Duration::from_secs(1));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn delivered(&self, streams: usize) -> Result<()> {
+        let delivered = verdict::delivered(self.stack, self.prefix, streams)?;
+        ensure!(delivered.len() == streams, "{} of {streams} streams", delivered.len());
+        Ok(())
+    }
+
+    /// Waits until everything on the topic is stored; every row once, on the way too.
+    pub(crate) fn await_stored(&self) -> Result<Found> {
+        let clock = SystemClock::new();
+        let mut calm = Found::default();
+        loop {
+            let found = self.verify()?;
+            // Events follow their streams' last chunk by one commit: twice the same is the end.
+            if found.waiting == 0 && found == calm {
+                let rows = found.events + found.reports + found.unreadable;
+                ensure!(rows == found.stored, "{rows} rows of {} records", found.stored);
+                return Ok(found);
+            }
+            calm = found;
+            ensure!(clock.now() < PATIENCE, "not all is stored: {found:?}");
+            thread::park_timeout(Duration::from_millis(500));
+        }
+    }
+
+    fn verify(&self) -> Result<Found> {
+        let mut command = Command::new(process::binary()?);
+        command.args(["lake", "verify", "--topic", "--output", "json"]).current_dir(self.lake.path());
+        command.envs(process::environment(self.stack, self.prefix)).env("TREBLE_LAKE_URL", self.lake_url());
+        let output = command.output()?;
+        let text = String::from_utf8(output.stdout)?;
+        ensure!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        let mut found = Found::default();
+        for line in text.lines() {
+            let document: serde_json::Value = serde_json::from_str(line)?;
+            let number = |key: &str| document[key].as_u64().with_context(|| format!("{key} in {line}"));
+            match document["table"].as_str() {
+                Some("stage_events") => found.events = number("rows")?,
+                Some("stream_reports") => found.reports = number("rows")?,
+                Some("unreadable") => found.unreadable = number("rows")?,
+                _ => (found.stored, found.waiting) = (number("stored")?, number("waiting")?),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Waits until `worker` reads so many partitions.
+    pub(crate) fn await_partitions(&self, worker: &Worker, partitions: u32) -> Result<()> {
+        let clock = SystemClock::new();
+        loop {
+            let answer = worker.metrics().context("the worker does not answer")?;
+            let live = Exposition::read(&answer)?.sum("treble_kafka_live_partitions", &[]);
+            if live >= f64::from(partitions.min(PARTITIONS)) {
+                return Ok(());
+            }
+            ensure!(clock.now() < PATIENCE, "{live} partitions of {partitions}");
+            thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+
+    /// Python's `deltalake` reads the same tables.
+    pub(crate) fn python_counts(&self, found: &Found) -> Result<()> {
+        let python = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.treble/lake-python/bin/python");
+        if !python.is_file() {
+            println!(
+                "no Python with deltalake: `make test` installs it; only Treble itself has read this lake"
+            );
+            return Ok(());
+        }
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("lake/count.py");
+        let output = Command::new(python).arg(script).arg(self.lake_url()).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        let expect = format!(
+            "stage_events {0} {0}\nstream_reports {1} {1}\nunreadable {2} {2}\n",
+            found.events, found.reports, found.unreadable
+        );
+        ensure!(text == expect, "Python counts\n{text}where we count\n{expect}");
+        Ok(())
+    }
+}
