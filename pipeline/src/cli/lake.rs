@@ -1,12 +1,16 @@
 //! `treble lake`.
 
 use super::{Context, Exit, Failure, registry};
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::lake::compare::{self, Comparison};
+use crate::ports::Clock;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use treble_analyse::lake::{Lake, LakeError, Location};
+use treble_analyse::rollups::{self, Rolled};
+use treble_analyse::upkeep::{self, Day, Joined, Vacuumed};
 use treble_analyse::verify::{self, TableCheck};
 
 /// Looks after the lake that analyse fills
@@ -14,6 +18,12 @@ use treble_analyse::verify::{self, TableCheck};
 pub(super) enum LakeVerb {
     /// Checks that every row is stored once and every file is there
     Verify(Verify),
+    /// Joins the small files of past days
+    Optimize,
+    /// Removes files that no version of the last seven days names
+    Vacuum(Vacuum),
+    /// Brings the tables of minutes and hours up to date
+    Rollup,
 }
 
 #[derive(Debug, Args)]
@@ -24,11 +34,21 @@ pub(super) struct Verify {
     topic: bool,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Vacuum {
+    /// Tells how many files would be removed, and removes none
+    #[arg(long)]
+    dry_run: bool,
+}
+
 impl LakeVerb {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let config = context.load(&context.options.request())?.config;
         match self {
             Self::Verify(verify) => verify.run(context, &config),
+            Self::Optimize => optimize(context, &config),
+            Self::Vacuum(vacuum) => vacuum.run(context, &config),
+            Self::Rollup => rollup(context, &config),
         }
     }
 }
@@ -84,6 +104,56 @@ fn report_topic(context: &Context, topic: &str, compared: Comparison) -> Result<
         let verdict = if missing == 0 { "ok" } else { "fault" };
         format!("{verdict:<8} {topic:<16} {stored} records stored, {waiting} waiting, {missing} missing")
     })
+}
+
+fn optimize(context: &Context, config: &Config) -> Result<Exit, Failure> {
+    let today = Day::of_unix_us(SystemClock::new().unix_us());
+    let joined = runtime()?.block_on(async {
+        let mut lake = Lake::open(&location(config)?).await?;
+        upkeep::optimize(&mut lake, today).await
+    })?;
+    for Joined { table, removed, added } in joined {
+        let name = table.name();
+        let document = json!({ "table": name, "files_removed": removed, "files_added": added });
+        context
+            .output
+            .document("lake_optimized", &document, || format!("{name:<16} {removed} files became {added}"))?;
+    }
+    Ok(Exit::Success)
+}
+
+impl Vacuum {
+    fn run(self, context: &Context, config: &Config) -> Result<Exit, Failure> {
+        let vacuumed = runtime()?.block_on(async {
+            let mut lake = Lake::open(&location(config)?).await?;
+            upkeep::vacuum(&mut lake, self.dry_run).await
+        })?;
+        for Vacuumed { table, files } in vacuumed {
+            let (name, dry_run) = (table.name(), self.dry_run);
+            let document = json!({ "table": name, "files": files, "dry_run": dry_run });
+            context.output.document("lake_vacuumed", &document, || {
+                let verb = if dry_run { "would be removed" } else { "removed" };
+                format!("{name:<16} {files} files {verb}")
+            })?;
+        }
+        Ok(Exit::Success)
+    }
+}
+
+fn rollup(context: &Context, config: &Config) -> Result<Exit, Failure> {
+    let rolled = runtime()?.block_on(async {
+        let lake = Lake::open(&location(config)?).await?;
+        rollups::run(&lake).await
+    })?;
+    for Rolled { rollup, source_version, days, rows } in rolled {
+        let name = rollup.name();
+        let document = json!({ "table": name, "source_version": source_version, "days": days, "rows": rows });
+        context.output.document("lake_rollup", &document, || {
+            let days = days.len();
+            format!("{name:<16} {rows} rows for {days} days, as of version {source_version} of stage_events")
+        })?;
+    }
+    Ok(Exit::Success)
 }
 
 fn runtime() -> Result<Runtime, Failure> {

@@ -2,6 +2,7 @@
 
 use super::partitions::Partitions;
 use super::station::{Answer, Answered, Asked, Found, LakeStation, Request, Trouble};
+use super::upkeep::{LEASE, Upkeep};
 use crate::flow::assignment::OnLostRestart;
 use crate::flow::ingest::{self, BeginError, Facts, Limits, Next};
 use crate::flow::retry::Backoff;
@@ -52,6 +53,7 @@ pub(super) struct Setup {
     pub(super) topic: String,
     pub(super) source: KafkaSource,
     pub(super) station: LakeStation,
+    pub(super) upkeep: Upkeep,
     pub(super) registry: SchemaRegistry,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) telemetry: Arc<LakeTelemetry>,
@@ -102,6 +104,7 @@ impl Ingest {
             }
             self.ask()?;
             self.act()?;
+            self.setup.upkeep.turn(self.partitions.is_reading(LEASE));
             match self.setup.source.poll(POLL)? {
                 Some(SourceEvent::Record(record)) => self.take(record)?,
                 Some(SourceEvent::Assigned(partitions)) => self.assigned(&partitions),

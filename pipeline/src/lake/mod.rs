@@ -1,7 +1,7 @@
 //! The stage `analyse`: the topic of events → the lake, each record once.
 //!
 //! Two threads. `ingest-analyse` is the group's member: it polls, decodes to rows, and says when to commit ([`ingest`]).
-//! `lake-analyse` owns the tables and commits ([`station`]). How far a partition was read is in the tables, committed
+//! `lake-analyse` owns the tables and commits ([`station`]). A third is there while the lake is tidied up ([`upkeep`]). How far a partition was read is in the tables, committed
 //! with the rows; the group's own positions are for those who look at lag, and are never read.
 //!
 //! Whatever is refused is answered in one way: what is in memory is dropped, and read again from where the tables stand.
@@ -10,6 +10,7 @@ pub mod compare;
 mod ingest;
 mod partitions;
 mod station;
+mod upkeep;
 
 pub use ingest::IngestError;
 
@@ -35,6 +36,7 @@ use std::time::Duration;
 use treble_analyse::lake::{LakeError, Location};
 use treble_schemas::Topics;
 use treble_schemas::topic::PrefixError;
+use upkeep::Upkeep;
 
 /// Rows of one commit at most: with short records, bytes say little of the memory that rows take.
 const MAX_ROWS: usize = 1 << 20;
@@ -90,6 +92,14 @@ pub fn start(
     let group = group(&config.prefix);
     let telemetry = Arc::new(LakeTelemetry::new(metrics, Arc::clone(clock), &topic));
     let location = Location::parse(config.lake.url.as_deref().unwrap_or_default())?;
+    let lake = &config.lake;
+    let upkeep = Upkeep::new(
+        location.clone(),
+        lake.retention_days,
+        lake.upkeep_interval_ms,
+        Arc::clone(clock),
+        Arc::clone(&telemetry),
+    );
     let target = Target { location, pipeline: config.prefix.clone(), topic: topic.clone() };
     let bounds = LogBounds::new(client::consumer(&config.kafka, &group)?, &topic);
     let station = station::start(target, bounds, Arc::clone(clock))?;
@@ -101,12 +111,13 @@ pub fn start(
         topic,
         source,
         station,
+        upkeep,
         registry: SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?,
         clock: Arc::clone(clock),
         telemetry: Arc::clone(&telemetry),
         limits: Limits {
-            interval: Duration::from_millis(config.lake.flush_interval_ms),
-            max_bytes: usize::try_from(config.lake.flush_mb << 20).unwrap_or(usize::MAX),
+            interval: Duration::from_millis(lake.flush_interval_ms),
+            max_bytes: usize::try_from(lake.flush_mb << 20).unwrap_or(usize::MAX),
             max_rows: MAX_ROWS,
         },
         deadline: Duration::from_millis(config.commit.deadline_ms),

@@ -45,6 +45,10 @@ impl Partitions {
         matches!(self.0.get(&partition), Some(Progress::Waiting))
     }
 
+    pub(super) fn is_reading(&self, partition: i32) -> bool {
+        matches!(self.0.get(&partition), Some(Progress::Reading { .. }))
+    }
+
     fn which(&self, wanted: impl Fn(&Progress) -> bool) -> Vec<i32> {
         self.0.iter().filter(|(_, progress)| wanted(progress)).map(|(partition, _)| *partition).collect()
     }

@@ -14,6 +14,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use treble_analyse::commit::Receipt;
+use treble_analyse::lake::LakeError;
 use treble_analyse::tables::Table;
 
 /// Records that are gone before they were stored.
@@ -184,6 +185,19 @@ impl LakeTelemetry {
     pub(crate) fn registry_failed(&self, error: &RegistryError) {
         self.registry_failures.inc();
         tracing::warn!(stage = ANALYSE, %error, "the schema registry cannot be asked; reading again, nothing is lost");
+    }
+
+    /// The lake was tidied up, or something came between.
+    pub(crate) fn tidied(&self, fault: Option<&LakeError>) {
+        match fault {
+            None => tracing::info!(stage = ANALYSE, "the lake is tidied up"),
+            Some(fault) if fault.is_conflict() => {
+                tracing::info!(stage = ANALYSE, %fault, "another process came first; the rest of upkeep follows next time");
+            }
+            Some(fault) => {
+                tracing::warn!(stage = ANALYSE, %fault, "upkeep did not come to its end; it is tried again next time")
+            }
+        }
     }
 
     pub(crate) fn records_lost(&self, lost: Lost) {

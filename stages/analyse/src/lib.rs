@@ -8,6 +8,8 @@
 
 pub mod commit;
 pub mod lake;
+pub mod rollups;
 pub mod rows;
 pub mod tables;
+pub mod upkeep;
 pub mod verify;

@@ -87,7 +87,7 @@ impl Location {
     }
 
     /// A table that is not loaded yet. Its folder is made where it is missing and `create` says so.
-    pub(super) fn table(&self, name: &str, create: bool) -> Result<DeltaTable, LakeError> {
+    pub(crate) fn table(&self, name: &str, create: bool) -> Result<DeltaTable, LakeError> {
         let uri = match &self.root {
             Root::Folder(path) => path.join(name).to_string_lossy().into_owned(),
             Root::Url(url) => format!("{url}/{name}"),

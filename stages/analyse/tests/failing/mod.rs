@@ -14,7 +14,7 @@ use std::sync::Mutex;
 
 /// Whether what is written is there although its writer is told that it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub(crate) enum When {
     /// It is not.
     Before,
     /// It is: the answer was lost.
@@ -23,19 +23,19 @@ pub enum When {
 
 /// Passes everything on, but for one write.
 #[derive(Debug)]
-pub struct Failing {
+pub(crate) struct Failing {
     inner: Box<dyn ObjectStore>,
     /// Writes that still succeed, and how the next one fails.
     plan: Mutex<Option<(usize, When)>>,
 }
 
 impl Failing {
-    pub fn new(inner: impl ObjectStore) -> Self {
+    pub(crate) fn new(inner: impl ObjectStore) -> Self {
         Self { inner: Box::new(inner), plan: Mutex::new(None) }
     }
 
     /// From now on `writes` succeed, then one fails.
-    pub fn fail(&self, writes: usize, when: When) {
+    pub(crate) fn fail(&self, writes: usize, when: When) {
         *self.plan.lock().unwrap() = Some((writes, when));
     }
 
