@@ -37,7 +37,9 @@ fn faults(text: &str, files: &[File]) -> Vec<String> {
                 None => faults.push(format!("invariant {number}: {path} does not exist")),
                 Some(file)
                     if !file.text.contains(&format!("fn {test}"))
-                        || !file.text.contains("#[test]") && !file.text.contains("proptest!") =>
+                        || !["#[test]", "#[tokio::test]", "proptest!"]
+                            .iter()
+                            .any(|mark| file.text.contains(mark)) =>
                 {
                     faults.push(format!("invariant {number}: {name} is no test"));
                 }

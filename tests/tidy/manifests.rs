@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("opus", &["treble-encode"]),
     ("ogg", &["treble-encode"]),
     ("hound", &["treble-encode"]),
+    ("arrow-flight", &["treble-pipeline"]),
     ("arrow", &["treble-analyse"]),
     ("parquet", &["treble-analyse"]),
     ("datafusion", &["treble-analyse", "treble-pipeline"]),
