@@ -3,10 +3,12 @@
 #[path = "lake/trial.rs"]
 mod trial;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::thread;
 use std::time::Duration;
+use treble_test_support::exposition::Exposition;
 use treble_test_support::kafka::PATIENCE;
+use treble_test_support::process::Worker;
 use trial::{Schedule, Trial};
 
 #[test]
@@ -74,6 +76,11 @@ fn of_two_owners_of_a_partition_the_one_that_was_overtaken_stores_nothing() -> R
     trial.delivered(16)?;
     let found = trial.await_stored()?;
     ensure!(found.reports == 16, "{found:?}");
+    let overtaken = |worker: &Worker| -> Result<f64> {
+        let metrics = Exposition::read(&worker.metrics().context("no answer")?)?;
+        Ok(metrics.sum("treble_lake_commits_total", &[("outcome", "overtaken")]))
+    };
+    println!("overtaken: the zombie {} times, its heir {}", overtaken(&zombie)?, overtaken(&heir)?);
     heir.terminate()?;
     zombie.terminate()
 }
