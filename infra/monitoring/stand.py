@@ -101,6 +101,8 @@ def write_rules(folder, left_out, unscaled=()):
         if file.stem not in unscaled:
             rules = re.sub(r"(?m)^( +(?:for|keep_firing_for): )(.*)$", lambda m: m.group(1) + scaled(m.group(2)), rules)
             rules = re.sub(r"\[(\d+)m\]", lambda m: f"[{max(int(m.group(1)), 5)}s]", rules)
+            # A difference over 5 minutes is divided by 300 s to be a rate.
+            rules = rules.replace("/ 300", "/ 5")
         (folder / file.name).write_text(rules)
 
 
@@ -145,7 +147,7 @@ class Processes:
 
     def start(self, name, command, **options):
         log = open(self.folder / f"{name}.log", "a")
-        self.running[name] = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, cwd=self.folder, **options)
+        self.running[name] = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, **{"cwd": self.folder, **options})
         return self.running[name]
 
     def kill(self, name):

@@ -14,7 +14,7 @@ FOREIGN = {
     "node_memory_MemTotal_bytes", "node_network_receive_bytes_total", "node_network_transmit_bytes_total",
     "prometheus_config_last_reload_successful", "prometheus_notifications_errors_total", "prometheus_notifications_sent_total",
     "prometheus_rule_evaluation_failures_total", "prometheus_rule_group_iterations_missed_total", "prometheus_rule_group_last_duration_seconds",
-    "prometheus_tsdb_head_chunks_storage_size_bytes", "prometheus_tsdb_head_samples_appended_total", "prometheus_tsdb_head_series",
+    "prometheus_tsdb_head_samples_appended_total", "prometheus_tsdb_head_series",
     "prometheus_tsdb_storage_blocks_bytes",
 }
 

@@ -134,15 +134,17 @@ def heat(title, description, unit, expression, span=12, height=8):
 
 
 def cells(title, description, unit, columns, span=12, height=8, steps=None):
-    """A table: each column is the newest value of one expression, rows are what their labels share. `columns`: heading → expression."""
+    """A table: each column is the newest value of one expression, rows are what their labels share. `columns`: heading → expression;
+    one headed `-` gives its labels only."""
     asked = [q(expression, heading, True, queries.PromQueryFormat.TABLE) for heading, expression in columns.items()]
     panel = named(table.Panel(), title, description, unit, span, height, asked)
     letters = [chr(ord("A") + place) for place in range(len(columns))]
-    renamed = {f"Value #{letter}": heading for letter, heading in zip(letters, columns)}
+    renamed = {f"Value #{letter}": heading for letter, heading in zip(letters, columns) if heading != "-"}
     if len(columns) == 1:
         renamed = {"Value": next(iter(columns))}
     panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
     hidden = {"Time": True, "__name__": True, "job": True, "cluster": True}
+    hidden |= {f"Value #{letter}": True for letter, heading in zip(letters, columns) if heading == "-"}
     panel.with_transformation(models.DataTransformerConfig(id_val="organize", options={"excludeByName": hidden, "renameByName": renamed}))
     return coloured(panel, steps or [(None, "text")])
 

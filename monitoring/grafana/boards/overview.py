@@ -45,7 +45,7 @@ def board():
         lines("Work for a second of audio", "Seconds of work for a second of audio. Live streams fail at 1.", "s",
               q("sum by (stage) (rate(treble_busy_seconds_total{@all}[$__rate_interval])) / sum by (stage) (rate(treble_audio_seconds_total{@all}[$__rate_interval]) > 0)", "{{stage}}"),
               steps=limits("real_time_factor", "real_time_factor_live")),
-        lines("Streams in flight", "Streams that have begun and not ended, by stage.", "short",
+        lines("Streams in flight", "Streams that have begun and not ended, by stage. One that was given up counts until its producer has been silent for flow.idle_timeout_ms.", "short",
               q("sum by (stage) (treble_streams_active{@all})", "{{stage}}")),
         bars("Processes that answer", "Share of the processes of each component that answered the last scrape.", "percentunit",
              q('avg by (component) (up{@all,component!=""})', "{{component}}"), steps=limits("processes_share", least=True)),

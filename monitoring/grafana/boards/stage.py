@@ -65,11 +65,11 @@ def board():
         in_unit(in_unit(in_unit(cells(
             "Processes", "Each process: its version, since when it runs, its processor time, memory and threads.", "short",
             {
-                "Version": 'max by (instance, component, version, revision) (treble_build_info{@all})',
-                "Running for": "time() - max by (instance, component) (process_start_time_seconds{@all})",
-                "Processors": "max by (instance, component) (rate(process_cpu_seconds_total{@all}[$__rate_interval]))",
-                "Memory": "max by (instance, component) (process_resident_memory_bytes{@all})",
-                "Threads": "max by (instance, component) (process_threads{@all})",
+                "-": "max by (instance, component, version, revision) (treble_build_info{@all})",
+                "Running for": "time() - max by (instance, component) (process_start_time_seconds{@all,component!=\"\"})",
+                "Processors": "max by (instance, component) (rate(process_cpu_seconds_total{@all,component!=\"\"}[$__rate_interval]))",
+                "Memory": "max by (instance, component) (process_resident_memory_bytes{@all,component!=\"\"})",
+                "Threads": "max by (instance, component) (process_threads{@all,component!=\"\"})",
             }, span=24, height=7), "Running for", "s", 0), "Memory", "bytes"), "Processors", "none", 2),
         lines("Can commit", "1 where any broker answers.", "bool_yes_no",
               q("min by (stage) (treble_kafka_reachable{@stage})", "{{stage}}"), span=8, highest=1),

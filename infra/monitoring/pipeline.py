@@ -1,0 +1,141 @@
+"""The real pipeline for the rigs: a private Kafka, a process for each stage, the lag collector, and clips that flow through them."""
+
+import io
+import itertools
+import subprocess
+import sys
+import threading
+import time
+import wave
+
+from stand import ROOT, fetch, free_port
+
+sys.path.insert(0, str(ROOT / ".treble/python"))
+from confluent_kafka import Consumer, Producer
+
+STAGES = ("decode", "upscale", "encode")
+INPUT = "treble.audio.in"
+
+
+def clip(seconds):
+    """The beginning of the sample prompt, as a WAV file of its own."""
+    with wave.open(str(ROOT / ".treble/samples/prompt.wav")) as source:
+        form, frames = source.getparams(), source.readframes(int(seconds * source.getframerate()))
+    out = io.BytesIO()
+    with wave.open(out, "wb") as target:
+        target.setparams(form)
+        target.writeframes(frames)
+    return out.getvalue()
+
+
+class Pipeline:
+    """Starts with `with`; on leaving, all of it is gone."""
+
+    def __init__(self, folder, binary, processes):
+        self.folder, self.binary, self.processes = folder, binary, processes
+        self.ports = {name: free_port() for name in (*STAGES, "lag")}
+        self.kafka = folder / "kafka"
+
+    def __enter__(self):
+        infra = ROOT / "infra/kafka"
+        subprocess.run([infra / "up", "--dir", self.kafka, "--ports", "auto"], check=True, capture_output=True)
+        lines = [line.removeprefix("export ") for line in (self.kafka / "env").read_text().splitlines() if "=" in line and not line.startswith("#")]
+        self.environment = {name: value.strip("'\"") for name, value in (line.split("=", 1) for line in lines)}
+        self.servers = self.environment["TREBLE_BOOTSTRAP_SERVERS"]
+        subprocess.run([self.binary, "topics", "create"], check=True, capture_output=True, env=self.spoken())
+        for stage in STAGES:
+            self.start(stage)
+        self.processes.start("lag", [self.binary, "lag", "--listen", f"127.0.0.1:{self.ports['lag']}", "--interval", "1"], env=self.spoken())
+        for name in self.ports:
+            self.until_it_answers(name)
+        return self
+
+    def __exit__(self, *_):
+        for name in (*STAGES, "lag"):
+            if name in self.processes.running:
+                self.processes.kill(name)
+        subprocess.run([ROOT / "infra/kafka/down", "--dir", self.kafka, "--now", "--purge"], capture_output=True)
+
+    def spoken(self):
+        from os import environ
+
+        return environ | self.environment | {"TREBLE_LOG_FORMAT": "json"}
+
+    def start(self, stage):
+        command = [self.binary, "run", "--stages", stage, "--instance-id", f"{stage}-1", "--listen", f"127.0.0.1:{self.ports[stage]}"]
+        self.processes.start(stage, command + ["--set", "upscale.mode=ai"], env=self.spoken(), cwd=ROOT)
+
+    def until_it_answers(self, name):
+        for _ in range(600):
+            try:
+                return fetch(f"http://127.0.0.1:{self.ports[name]}/readyz")
+            except OSError:
+                if self.processes.running[name].poll() is not None:
+                    break
+                time.sleep(0.2)
+        raise SystemExit(f"FAILED  {name} is not ready; see {name}.log")
+
+    def targets(self):
+        """For Prometheus: ports and labels."""
+        return [(port, {"component": name}) for name, port in self.ports.items()]
+
+
+class Load:
+    """Clips sent again and again, some of them broken, until it is stopped."""
+
+    def __init__(self, pipeline, every, broken_every):
+        self.producer = Producer({"bootstrap.servers": pipeline.servers, "partitioner": "murmur2_random", "linger.ms": 5, "log_level": 2})
+        self.good, self.every, self.broken_every = clip(2.0), every, broken_every
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.flow, daemon=True)
+        self.thread.start()
+
+    def flow(self):
+        for number in itertools.count():
+            broken = number % self.broken_every == self.broken_every - 1
+            self.send(f"clip-{number}", broken)
+            if self.stopped.wait(self.every):
+                return
+
+    def send(self, name, broken=False):
+        """One clip; a broken one says that it is FLAC and is not."""
+        value, kind = (b"no audio at all" * 20, "audio/flac") if broken else (self.good, "audio/wav")
+        self.producer.produce(INPUT, value, key=name, headers={"content-type": kind})
+        self.producer.poll(0)
+
+    def stop(self):
+        self.stopped.set()
+        self.thread.join()
+        self.producer.flush(10)
+
+
+class Stranger:
+    """A consumer group of somebody else that reads the input, and then commits no more."""
+
+    def __init__(self, pipeline):
+        self.settings = {"bootstrap.servers": pipeline.servers, "group.id": "stranger", "auto.offset.reset": "earliest", "enable.auto.commit": False, "log_level": 2}
+
+    def read(self, to_the_end):
+        """Reads one record or, once nothing more is sent, all of them, and commits."""
+        consumer = Consumer(self.settings)
+        consumer.subscribe([INPUT])
+        # A new group has its partitions after a moment.
+        patience = time.monotonic() + 30
+        while time.monotonic() < patience:
+            if consumer.poll(0.2) is None:
+                continue
+            if not to_the_end:
+                break
+            patience = time.monotonic() + 2
+        consumer.commit(asynchronous=False)
+        consumer.close()
+
+
+def open_transaction(pipeline):
+    """A transaction on the input that its producer leaves open: what is written after it is hidden."""
+    producer = Producer({"bootstrap.servers": pipeline.servers, "transactional.id": "forgetful", "partitioner": "murmur2_random", "log_level": 2})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(INPUT, clip(0.5), key="half-done", headers={"content-type": "audio/wav"})
+    producer.flush(10)
+    return producer
