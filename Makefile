@@ -52,10 +52,11 @@ bench: setup ## Measure against each stage's limit; writes target/bench/summary.
 	$(CARGO) build --locked --workspace --bins --profile $(PROFILE)
 	$(CARGO) bench --locked --workspace --profile $(PROFILE) --bench stages --bench pipeline
 
-monitoring-test: ## Check rules, alerts and routes; put faults in, and see notifications come out
+monitoring-test: build ## Ask everything that dashboards and rules ask of a pipeline under load; put faults in, see notifications
 	@infra/setup/setup --tests
 	@infra/monitoring/check
 	@infra/monitoring/rig
+	@infra/monitoring/live --binary $(TARGET)/debug/treble
 
 monitoring-up: ## Start a local Prometheus and Alertmanager beside the pipeline
 	@infra/setup/setup --tests
