@@ -1,6 +1,7 @@
 //! A pipeline whose events are stored: streams to flow through it, and the judges of what is stored.
 
 use anyhow::{Context, Result, ensure};
+use rdkafka::message::OwnedHeaders;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use treble_pipeline::clock::SystemClock;
 use treble_pipeline::ports::Clock;
+use treble_schemas::Topics;
 use treble_test_support::broker::LocalStack;
 use treble_test_support::clips;
 use treble_test_support::configuration::{self, PARTITIONS};
@@ -85,6 +87,14 @@ impl Trial {
             self.publisher.chunks(&clips::chirp(&format!("s{number}"), 16_000, 4), 8_000)?;
         }
         self.publisher.flush()
+    }
+
+    /// Writes something to the topic of events that is none.
+    pub(crate) fn nonsense(&self, value: &[u8]) -> Result<()> {
+        let events = Topics::new(self.prefix)?.events();
+        let publisher = Publisher::new(self.stack, self.prefix)?.onto(&events);
+        publisher.record(Some(b"nonsense"), Some(value), OwnedHeaders::new())?;
+        publisher.flush()
     }
 
     /// The same, one stream a second.

@@ -148,6 +148,13 @@ impl Publisher {
         self.schema
     }
 
+    /// Publishes to another topic.
+    #[must_use]
+    pub fn onto(mut self, topic: &str) -> Self {
+        topic.clone_into(&mut self.topic);
+        self
+    }
+
     /// Frames chunks with another schema id from now on.
     pub const fn use_schema(&mut self, id: u32) {
         self.schema = id;

@@ -74,6 +74,7 @@ impl Doctor {
         findings.extend(cluster(&loaded.config));
         findings.push(schemas(&loaded.config));
         findings.push(engine(&loaded.config));
+        findings.push(lake(&loaded.config));
         findings.push(port(&loaded.config));
         let worst =
             findings.iter().find(|finding| finding.verdict == Verdict::Bad).map(|finding| finding.exit);
@@ -132,6 +133,17 @@ fn schemas(config: &Config) -> Finding {
             Finding::odd("schemas", failure.what, "they are registered at the first start")
         }
         Err(failure) => Finding::bad("schemas", failure),
+    }
+}
+
+fn lake(config: &Config) -> Finding {
+    match super::lake::look(config) {
+        Ok(None) => Finding::good("lake", "none wanted: lake.url is empty"),
+        Ok(Some(rows)) => Finding::good("lake", rows),
+        Err(failure) if failure.exit == Exit::NoInput && config.analyses() => {
+            Finding::odd("lake", failure.what, "analyse creates it at its first start")
+        }
+        Err(failure) => Finding::bad("lake", failure),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `treble graph`.
 
 use super::{Context, Exit, Failure};
-use crate::topology::{self, Segment};
+use crate::topology::{self, ANALYSE, Segment};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::fmt::Write;
@@ -44,7 +44,14 @@ impl Graph {
         let segments = topology::segments(&config.stages, config.topology, &config.prefix)
             .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
         let dlq = Topics::new(&config.prefix).map(|topics| topics.dlq()).unwrap_or_default();
-        let edges = edges(&segments, &dlq);
+        let mut edges = edges(&segments, &dlq);
+        if config.analyses() {
+            let events = Topics::new(&config.prefix).map(|topics| topics.events()).unwrap_or_default();
+            let told = segments.iter().map(|segment| (segment.name(), events.clone(), "events"));
+            edges.extend(told.filter(|_| config.events.enabled));
+            edges.push((events, ANALYSE.to_owned(), "input"));
+            edges.push((ANALYSE.to_owned(), "lake".to_owned(), "output"));
+        }
         let text = match self.format {
             _ if context.output.is_json() => json_of(&segments, &edges),
             Language::Json => json_of(&segments, &edges),

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use treble_analyse::lake::{Lake, LakeError, Location};
 use treble_analyse::rollups::{self, Rolled};
+use treble_analyse::tables::Table;
 use treble_analyse::upkeep::{self, Day, Joined, Vacuumed};
 use treble_analyse::verify::{self, TableCheck};
 
@@ -154,6 +155,16 @@ fn rollup(context: &Context, config: &Config) -> Result<Exit, Failure> {
         })?;
     }
     Ok(Exit::Success)
+}
+
+/// What there is at the configured address; `None` where none is configured.
+pub(super) fn look(config: &Config) -> Result<Option<String>, Failure> {
+    if config.lake.url.is_none() {
+        return Ok(None);
+    }
+    let lake = runtime()?.block_on(async { Lake::open(&location(config)?).await })?;
+    let table = |table: Table| format!("{} at version {}", table.name(), lake.version(table));
+    Ok(Some(Table::ALL.map(table).join(", ")))
 }
 
 fn runtime() -> Result<Runtime, Failure> {
