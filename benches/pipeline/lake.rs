@@ -1,0 +1,111 @@
+//! How fast the stage analyse catches up: a topic full of events, from the start of a process to the last row in the lake.
+
+use anyhow::{Context, Result};
+use rdkafka::message::OwnedHeaders;
+use std::time::Duration;
+use treble_bench_support::{Figure, timed};
+use treble_pipeline::schema_registry::{Registration, RegistryAccess, SchemaRegistry};
+use treble_schemas::event::{Event, Mode, StageEvent, Status};
+use treble_schemas::frame::{Format, write_header};
+use treble_schemas::{Contract, Topics};
+use treble_test_support::broker::LocalStack;
+use treble_test_support::exposition::Exposition;
+use treble_test_support::kafka::{self, PATIENCE, Publisher};
+use treble_test_support::process::Worker;
+
+/// Enough for several full buffers.
+const EVENTS: u32 = 2_000_000;
+const STREAMS: u32 = 1_000;
+
+/// What decode says of stream `number` once more, as it does: all fields are there that a busy pipeline fills.
+fn event(number: u32) -> StageEvent {
+    StageEvent {
+        event_time_us: 1_700_000_000_000_000 + i64::from(number) * 1_000,
+        stream_id: format!("stream-{:04}", number % STREAMS),
+        stage: ["decode", "upscale", "encode"][number as usize % 3].to_owned(),
+        instance: "pipeline-0".to_owned(),
+        treble_version: env!("CARGO_PKG_VERSION").to_owned(),
+        live: true,
+        status: if number.is_multiple_of(100) { Status::Finished } else { Status::Running },
+        mode: Mode::Ai,
+        audio_seconds: 0.1,
+        bytes_in: 1_600,
+        bytes_out: 9_600,
+        chunks_in: 1,
+        chunks_out: 1,
+        queue_wait_seconds: f64::from(number % 997) / 1e5,
+        processing_seconds: f64::from(number % 911) / 1e5,
+        batch_size: Some(4.0),
+        device: Some("cpu".to_owned()),
+        model: Some("treble".to_owned()),
+        model_version: Some("1".to_owned()),
+        codec_in: Some("pcm".to_owned()),
+        codec_out: Some("pcm".to_owned()),
+        rate_in_hz: Some(16_000),
+        rate_out_hz: Some(48_000),
+        channels: Some(1),
+        trace_id: Some(format!("{number:032x}")),
+        source_topic: "treble.audio.pcm".to_owned(),
+        source_offset_first: i64::from(number),
+        source_offset_last: i64::from(number),
+        ..StageEvent::default()
+    }
+}
+
+fn fill(stack: &LocalStack, prefix: &str) -> Result<()> {
+    let topics = Topics::new(prefix)?;
+    let registry = SchemaRegistry::new(&RegistryAccess::anonymous(stack.schema_registry_url()), PATIENCE)?;
+    let ids = registry.contract_ids(&topics, &["decode", "upscale", "encode"], Registration::Register)?;
+    let id = ids.of(Contract::StageEvent, &topics.events())?;
+    let publisher = Publisher::new(stack, prefix)?.onto(&topics.events());
+    for number in 0..EVENTS {
+        let event = event(number);
+        let mut value = Vec::with_capacity(256);
+        write_header(&mut value, id, Format::Avro);
+        value.extend(event.encode()?);
+        publisher.record(Some(event.stream_id.as_bytes()), Some(&value), OwnedHeaders::new())?;
+    }
+    publisher.flush()
+}
+
+pub(crate) fn figures(stack: &LocalStack) -> Result<Vec<Figure>> {
+    let prefix = "ingest";
+    kafka::create_topics(stack, prefix)?;
+    fill(stack, prefix)?;
+    let lake = tempfile::tempdir()?;
+    let settings = [
+        ("lake.url", lake.path().display().to_string()),
+        ("lake.flush_mb", "64".to_owned()),
+        ("lake.flush_interval_ms", "2000".to_owned()),
+    ];
+    let mut worker = Worker::new(stack, prefix, "analyse", "only", &settings)?;
+    let took = timed(|| {
+        worker.start()?;
+        worker.await_ready(PATIENCE)?;
+        loop {
+            let metrics = Exposition::read(&worker.metrics().context("the worker does not answer")?)?;
+            if metrics.sum("treble_lake_rows_written_total", &[]) >= f64::from(EVENTS) {
+                return Ok(());
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    })?;
+    let peak = worker.peak_resident_bytes()?;
+    worker.terminate()?;
+    Ok(vec![
+        Figure {
+            name: "lake_ingest".to_owned(),
+            value: f64::from(EVENTS) / took.as_secs_f64(),
+            unit: "events/s",
+            better: "higher",
+            against: None,
+        },
+        Figure {
+            name: "lake_ingest_memory".to_owned(),
+            value: peak as f64 / f64::from(1 << 20),
+            unit: "MiB",
+            better: "lower",
+            against: None,
+        },
+    ])
+}
