@@ -55,4 +55,15 @@ def board():
         lines("Partitions of topics", "Partitions of each topic that a group reads.", "short",
               q("max by (topic) (kafka_topic_partitions{@all})", "{{topic}}"), span=12),
     )
+    made.row(
+        "Lake",
+        lines("Rows stored", "Rows committed to the lake, by table.", "cps",
+              q("sum by (table) (rate(treble_lake_rows_written_total{@all}[$__rate_interval]))", "{{table}}")),
+        lines("Commits refused", "Commits to the lake that another process overtook, or that failed.", "cps",
+              q('sum by (table, outcome) (rate(treble_lake_commits_total{@all,outcome!="committed"}[$__rate_interval]))', "{{table}} {{outcome}}")),
+        lines("Time of a commit", "What 95 of 100 commits to the lake took at most.", "s",
+              q("histogram_quantile(0.95, sum by (table, le) (rate(treble_lake_commit_duration_seconds_bucket{@all}[$__rate_interval])))", "{{table}}")),
+        lines("Files of the lake", "Files that each table is made of.", "short",
+              q("max by (table) (treble_lake_files{@all})", "{{table}}")),
+    )
     return made
