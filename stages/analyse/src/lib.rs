@@ -2,14 +2,25 @@
 //!
 //! Data flow: records of the topic of events → [`rows`] → [`commit`], one commit of rows and positions at a time →
 //! [`lake`]; [`verify`] looks whether it holds what it says.
+//! Back: snapshots of the [`lake`] and rows of the [`tail`] in memory → [`live`] → [`query`], [`views`] beside the tables → rows
+//! in a [`format`](mod@format).
 //!
 //! Invariants: every record of the topic is one row of exactly one of [`tables::Table::ALL`]; how far the topic was read
 //! is committed with the rows. Deliberately absent: Kafka, the schema registry, clocks; the shell asks them.
 
 pub mod commit;
+pub mod format;
 pub mod lake;
 pub mod rollups;
+pub mod live;
+pub mod logins;
+pub mod query;
 pub mod rows;
+pub mod saved;
 pub mod tables;
 pub mod upkeep;
+pub mod tail;
 pub mod verify;
+pub mod views;
+
+pub use datafusion::arrow;
