@@ -11,7 +11,7 @@
 //! decisions · [`error`] what they decide about · [`ports`] what the runtime needs from the world · [`kafka`] the
 //! world as Kafka · [`lag`] how far groups are behind · [`lake`] events stored, each once · [`memory`] the world in memory · [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] ·
 //! [`secret`] passwords and tokens · [`telemetry`] ·
-//! [`admin`] · [`offline`] the same chain over a file · [`config`] · [`cli`].
+//! [`admin`] · [`query`] the doors of analysts · [`offline`] the same chain over a file · [`config`] · [`cli`].
 
 pub mod admin;
 pub mod cli;
@@ -26,6 +26,7 @@ pub mod lake;
 pub mod memory;
 pub mod offline;
 pub mod ports;
+pub mod query;
 pub mod runtime;
 pub mod schema_registry;
 pub mod secret;

@@ -2,7 +2,7 @@
 
 use super::types::{
     AdminConfig, CommitConfig, EventsConfig, FlowConfig, LakeConfig, LogConfig, RegistryConfig,
-    SaslMechanism, SecurityProtocol, TopicsConfig,
+    SaslMechanism, SecurityProtocol, SqlConfig, TopicsConfig,
 };
 use crate::topology::Topology;
 use serde::Deserialize;
@@ -27,6 +27,7 @@ pub(super) struct Raw {
     pub(super) flow: FlowConfig,
     pub(super) events: EventsConfig,
     pub(super) lake: LakeConfig,
+    pub(super) sql: SqlConfig,
     pub(super) admin: AdminConfig,
     pub(super) log: LogConfig,
     pub(super) engine: EngineConfig,

@@ -35,6 +35,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// Where it is stored.
     pub lake: LakeConfig,
+    /// The doors of analysts.
+    pub sql: SqlConfig,
     /// The port of operators.
     pub admin: AdminConfig,
     /// The log.
@@ -273,6 +275,46 @@ pub struct LakeConfig {
     pub retention_days: u32,
     /// How often the lake is tidied up, in milliseconds; 0: never.
     pub upkeep_interval_ms: u64,
+}
+
+/// The doors of analysts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlConfig {
+    /// Where HTTP is spoken.
+    pub http_listen: Option<SocketAddr>,
+    /// Where Arrow Flight SQL is spoken.
+    pub flight_listen: Option<SocketAddr>,
+    /// Where PostgreSQL's protocol is spoken.
+    pub postgres_listen: Option<SocketAddr>,
+    /// Who may ask.
+    pub tokens_file: Option<PathBuf>,
+    /// Whether everyone may ask; all doors are on loopback addresses then.
+    pub anonymous: bool,
+    /// The doors' certificate, with its key.
+    pub tls_certificate_file: Option<PathBuf>,
+    /// The key of the doors' certificate.
+    pub tls_key_file: Option<PathBuf>,
+    /// The longest a query may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// The most rows of an answer.
+    pub max_rows: u64,
+    /// The longest statement, in KiB.
+    pub max_statement_kb: usize,
+    /// Queries at the same time.
+    pub max_queries: usize,
+    /// Sessions of PostgreSQL's protocol at the same time.
+    pub max_sessions: usize,
+    /// Memory of all queries together, in MiB.
+    pub memory_mb: usize,
+    /// Temporary files of all queries together, in MiB; 0: none.
+    pub spill_mb: u64,
+    /// Threads; 0: one a core.
+    pub threads: usize,
+    /// Memory for rows that the lake does not hold yet, in MiB.
+    pub recent_mb: usize,
+    /// How often the lake is asked for new commits, in milliseconds.
+    pub refresh_ms: u64,
 }
 
 /// The port of operators.

@@ -103,6 +103,7 @@ fn into_config(raw: Raw, stage_configs: StageConfigs) -> Config {
         flow: raw.flow,
         events: raw.events,
         lake: raw.lake,
+        sql: raw.sql,
         admin: raw.admin,
         log: raw.log,
         engine: raw.engine,

@@ -43,6 +43,8 @@ pub struct Fetcher {
     topic: Arc<str>,
     /// Partitions not yet read to their end.
     unread: BTreeSet<i32>,
+    /// Partitions whose end is not known to be reached now.
+    behind: BTreeSet<i32>,
 }
 
 impl std::fmt::Debug for Fetcher {
@@ -59,7 +61,7 @@ impl Fetcher {
         client.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
         let consumer =
             client.create_with_context(listener.clone()).map_err(|error| KafkaFault::client(&error))?;
-        Ok(Self { consumer, listener, topic: topic.into(), unread: BTreeSet::new() })
+        Ok(Self { consumer, listener, topic: topic.into(), unread: BTreeSet::new(), behind: BTreeSet::new() })
     }
 
     /// The beginnings of all partitions, or of what came at or after `since_ms` (Unix time).
@@ -93,12 +95,7 @@ impl Fetcher {
             match element.map(|element| element.offset()) {
                 Some(Offset::Offset(offset)) => Ok(Position { partition, offset }),
                 // Nothing came since: the end.
-                _ => {
-                    let bounds = self.consumer.fetch_watermarks(&self.topic, partition, PATIENCE);
-                    let (_, offset) =
-                        bounds.map_err(|error| self.fault(&error, "tell where the topic ends"))?;
-                    Ok(Position { partition, offset })
-                }
+                _ => Ok(Position { partition, offset: self.end(partition)? }),
             }
         };
         partitions.iter().map(position).collect()
@@ -110,6 +107,7 @@ impl Fetcher {
             positions.iter().map(|position| (position.partition, Offset::Offset(position.offset))).collect();
         let list = self.list(&wanted)?;
         self.unread = positions.iter().map(|position| position.partition).collect();
+        self.behind = self.unread.clone();
         self.consumer.assign(&list).map_err(|error| self.fault(&error, "read"))
     }
 
@@ -117,9 +115,13 @@ impl Fetcher {
     pub fn poll(&mut self, timeout: Duration) -> Result<Polled, KafkaFault> {
         match self.consumer.poll(timeout) {
             None => Ok(Polled::Nothing),
-            Some(Ok(message)) => Ok(Polled::Record(self.record(&message))),
+            Some(Ok(message)) => {
+                self.behind.insert(message.partition());
+                Ok(Polled::Record(self.record(&message)))
+            }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 self.unread.remove(&partition);
+                self.behind.remove(&partition);
                 Ok(if self.unread.is_empty() { Polled::AtEnd } else { Polled::Nothing })
             }
             Some(Err(error)) if is_passing(&error) => Ok(Polled::Nothing),
@@ -131,6 +133,18 @@ impl Fetcher {
     #[must_use]
     pub fn is_at_end(&self) -> bool {
         self.unread.is_empty()
+    }
+
+    /// Whether nothing was left of `partition` when it was last looked at: no committed record is waiting.
+    #[must_use]
+    pub fn is_read(&self, partition: i32) -> bool {
+        !self.behind.contains(&partition)
+    }
+
+    /// The offset behind the last record of `partition`, committed or not.
+    pub fn end(&self, partition: i32) -> Result<i64, KafkaFault> {
+        let bounds = self.consumer.fetch_watermarks(&self.topic, partition, PATIENCE);
+        bounds.map(|(_, end)| end).map_err(|error| self.fault(&error, "tell where the topic ends"))
     }
 
     /// The latest trouble that the client met, where it met any.

@@ -173,6 +173,79 @@ closed! {
         /// Something else.
         Other = "other",
     }
+    /// The door that a client came to.
+    Protocol("protocol") {
+        /// HTTP.
+        Http = "http",
+        /// Arrow Flight SQL.
+        Flight = "flight",
+        /// PostgreSQL's.
+        Pgwire = "pgwire",
+    }
+    /// Whether a client was let in.
+    Admission("outcome") {
+        /// It was.
+        Ok = "ok",
+        /// It was not.
+        Denied = "denied",
+    }
+    /// What kind of statement was asked.
+    Asked("query_type") {
+        /// For rows.
+        Select = "select",
+        /// For a plan.
+        Explain = "explain",
+        /// For what there is.
+        Metadata = "metadata",
+        /// To be planned for later.
+        Prepare = "prepare",
+        /// Something else.
+        Other = "other",
+    }
+    /// How a statement ended.
+    Answered("outcome") {
+        /// With all its rows.
+        Ok = "ok",
+        /// With an error.
+        Error = "error",
+        /// Its client left before the last row.
+        Cancelled = "cancelled",
+        /// At its time limit.
+        Timeout = "timeout",
+        /// Refused: it was no reading, or too many were running.
+        Denied = "denied",
+    }
+    /// How an HTTP request was answered (RFC 9110).
+    StatusCode("status_code") {
+        /// With an answer.
+        Ok = "200",
+        /// The request is wrong.
+        BadRequest = "400",
+        /// No token, or one that nobody has.
+        Unauthorized = "401",
+        /// The statement does not only read.
+        Forbidden = "403",
+        /// There is nothing here.
+        NotFound = "404",
+        /// Not with this method.
+        MethodNotAllowed = "405",
+        /// In no format that is accepted.
+        NotAcceptable = "406",
+        /// The statement is too long.
+        ContentTooLarge = "413",
+        /// The answer is too long.
+        UnprocessableContent = "422",
+        /// Too many statements are running.
+        TooManyRequests = "429",
+        /// A defect.
+        InternalServerError = "500",
+        /// The lake cannot be read, or memory is short.
+        ServiceUnavailable = "503",
+        /// It took too long.
+        GatewayTimeout = "504",
+        /// Something else.
+        Other = "other",
+    }
     /// Why a batch was closed.
     Flush("cause") {
         /// It is full.
@@ -285,6 +358,15 @@ impl Label for Partition {
     const NAME: &'static str = "partition";
     fn value(&self) -> Cow<'_, str> {
         Cow::Owned(self.0.to_string())
+    }
+}
+
+impl StatusCode {
+    /// The label of `code`.
+    #[must_use]
+    pub fn of(code: u16) -> Self {
+        let known = Self::ALL.iter().find(|known| known.text().parse() == Ok(code));
+        known.copied().unwrap_or(Self::Other)
     }
 }
 

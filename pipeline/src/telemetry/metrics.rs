@@ -5,9 +5,9 @@
 
 use super::family::{Counter, Entry, Gauge, Histogram, Level, Sum, buckets, catalogue};
 use super::labels::{
-    Api, Backend, ConsumerGroup, ErrorType, Execution, FactName, Fallback, Flush, GroupState, LakeOutcome,
-    LakeTable, Method, MetricName, Mode, Model, Outcome, Partition, Queue, Reason, Rebalance, RecordResult,
-    Revision, Stage, Status, Topic, Version,
+    Admission, Answered, Api, Asked, Backend, ConsumerGroup, ErrorType, Execution, FactName, Fallback, Flush,
+    GroupState, LakeOutcome, LakeTable, Method, MetricName, Mode, Model, Outcome, Partition, Protocol, Queue,
+    Reason, Rebalance, RecordResult, Revision, Stage, Status, StatusCode, Topic, Version,
 };
 
 /// From capture to committed output: dense around the objective of 5 s.
@@ -30,6 +30,8 @@ const CLIP: [f64; 14] =
 const FACTOR: [f64; 15] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.75, 0.8, 0.9, 1.0, 1.5, 2.0, 5.0];
 /// Shares of a whole.
 const RATIO: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0];
+/// Statements: dense around the objective of 2 s.
+const STATEMENT: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 30.0];
 /// Windows in a run of the model.
 const BATCH: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
@@ -160,6 +162,30 @@ catalogue! {
 }
 
 catalogue! {
+    /// What the doors of analysts export.
+    SqlMetrics {
+        /// Open sessions; a door without sessions counts requests under way.
+        sessions_active: Level<(Protocol,)> = "treble_sql_sessions_active";
+        /// Sessions that a door may have.
+        sessions_limit: Level<(Protocol,)> = "treble_sql_sessions_limit";
+        /// Statements by what was asked and how it ended.
+        queries: Counter<(Asked, Answered)> = "treble_sql_queries_total";
+        /// From a statement's text to its last row.
+        query_duration: Histogram<(Asked,)> = "database_query_duration_seconds", STATEMENT;
+        /// Memory that running statements have reserved.
+        memory: Level<()> = "treble_sql_memory_reserved_bytes";
+        /// Memory of rows that the lake does not hold yet.
+        recent: Level<()> = "treble_sql_recent_bytes";
+        /// Clients that came to a door, by whether they were let in.
+        admissions: Counter<(Protocol, Admission)> = "treble_auth_attempts_total";
+        /// Answers over HTTP.
+        http_requests: Counter<(StatusCode,)> = "http_requests_total";
+        /// From a request over HTTP to the last byte of its answer.
+        http_duration: Histogram<()> = "http_request_duration_seconds", SECONDS;
+    }
+}
+
+catalogue! {
     /// What the system says of a process.
     ProcessMetrics {
         /// Processor time of the process.
@@ -240,6 +266,7 @@ catalogue! {
 pub fn markdown() -> String {
     let mut page = String::from(HEAD);
     page.push_str(&table("`treble run`", &Metrics::catalogue()));
+    page.push_str(&table("`treble serve`", &SqlMetrics::catalogue()));
     page.push_str(&table("Every process", &ProcessMetrics::catalogue()));
     let lag = [LagMetrics::catalogue(), LagSelfMetrics::catalogue()].concat();
     page.push_str(&table("`treble lag --listen`", &lag));
@@ -271,6 +298,7 @@ mod tests {
     fn names_say_their_kind_and_help_is_a_sentence() {
         let all = [
             Metrics::catalogue(),
+            SqlMetrics::catalogue(),
             ProcessMetrics::catalogue(),
             LagMetrics::catalogue(),
             LagSelfMetrics::catalogue(),

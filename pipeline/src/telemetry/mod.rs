@@ -15,5 +15,6 @@ pub mod metrics;
 pub mod observe;
 pub mod process;
 pub mod segment;
+pub mod sql;
 pub mod timed;
 pub mod watermark;

@@ -30,8 +30,8 @@ pub struct Stored {
 pub struct Reading {
     /// The next offset that it reads.
     pub position: i64,
-    /// The last stable offset: where committed records end.
-    pub end: i64,
+    /// Where records end; `None` where nobody knows.
+    pub end: Option<i64>,
     /// When it last had read everything, in microseconds since the Unix epoch; 0: never.
     pub caught_up_us: i64,
 }
@@ -203,7 +203,7 @@ impl Pin {
             Arc::new(Int32Array::from_iter_values(fresh.iter().map(|fresh| fresh.partition))),
             Arc::new(Int64Array::from_iter(fresh.iter().map(|fresh| fresh.stored))),
             Arc::new(Int64Array::from_iter_values(fresh.iter().map(|fresh| fresh.reading.position))),
-            Arc::new(Int64Array::from_iter_values(fresh.iter().map(|fresh| fresh.reading.end))),
+            Arc::new(Int64Array::from_iter(fresh.iter().map(|fresh| fresh.reading.end))),
             Arc::new(Int64Array::from_iter_values(fresh.iter().map(|fresh| count(fresh.rows)))),
             Arc::new(Float64Array::from_iter(fresh.iter().map(|fresh| self.seconds_behind(fresh.reading)))),
         ];
@@ -214,7 +214,7 @@ impl Pin {
     /// The most that a committed record can be old which queries do not see yet; nobody knows before everything was read once.
     fn seconds_behind(&self, reading: Reading) -> Option<f64> {
         match reading {
-            Reading { position, end, .. } if position >= end => Some(0.0),
+            Reading { position, end: Some(end), .. } if position >= end => Some(0.0),
             Reading { caught_up_us: 0, .. } => None,
             #[expect(clippy::cast_precision_loss, reason = "a delay in microseconds is far below 2^53")]
             Reading { caught_up_us, .. } => Some((self.now_us - caught_up_us).max(0) as f64 / 1e6),

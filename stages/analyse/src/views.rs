@@ -71,7 +71,7 @@ impl View {
 }
 
 /// Tables that the service keeps about itself, in the schema `system`: name, one line, columns.
-pub(crate) const SYSTEM: [(&str, &str, &[(&str, &str)]); 2] = [
+pub(crate) const SYSTEM: [(&str, &str, columns::Columns); 2] = [
     ("freshness", "How far behind the topic these answers are, per partition.", columns::FRESHNESS),
     ("logins", "The latest logins and refusals at the doors of this process.", columns::LOGINS),
 ];

@@ -4,7 +4,7 @@ use super::properties;
 use crate::config::fault::Fault;
 use crate::config::origin::Origin;
 use crate::config::settings::Settings;
-use crate::config::types::{Config, KafkaConfig, RegistryConfig};
+use crate::config::types::{Config, KafkaConfig, RegistryConfig, SqlConfig};
 use crate::topology::{self, Topology};
 use std::ops::RangeInclusive;
 use treble_analyse::lake::Location;
@@ -66,6 +66,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     time_outs(config, findings);
     flow(config, findings);
     lake(config, findings);
+    doors(&config.sql, findings);
     operators(config, findings);
 }
 
@@ -273,6 +274,43 @@ fn operators(config: &Config, findings: &mut Findings<'_>) {
         let fix = "listen on 127.0.0.1, or let a network policy say who may";
         findings.warn("admin.listen", "anyone who reaches this address may read the metrics", fix);
     }
+}
+
+fn doors(sql: &SqlConfig, findings: &mut Findings<'_>) {
+    let doors = [
+        ("sql.http_listen", sql.http_listen),
+        ("sql.flight_listen", sql.flight_listen),
+        ("sql.postgres_listen", sql.postgres_listen),
+    ];
+    for (key, door) in doors {
+        if door.is_none_or(|address| address.ip().is_loopback()) {
+            continue;
+        }
+        if sql.anonymous {
+            let fix = "listen on 127.0.0.1, or name who may ask in sql.tokens_file";
+            findings.fault(key, "anyone who reaches this address could ask: sql.anonymous is on", fix);
+        } else if sql.tls_certificate_file.is_none() {
+            findings.warn(key, "tokens and answers travel unencrypted", "set sql.tls_certificate_file and sql.tls_key_file");
+        }
+    }
+    if sql.anonymous && sql.tokens_file.is_some() {
+        let fix = "leave one of them out";
+        findings.fault("sql.anonymous", "everyone may ask, and sql.tokens_file says who may", fix);
+    }
+    if sql.tls_certificate_file.is_some() != sql.tls_key_file.is_some() {
+        let fix = "a certificate and its key go together";
+        findings.fault("sql.tls_key_file", "sql.tls_certificate_file and sql.tls_key_file need each other", fix);
+    }
+    findings.within("sql.timeout_ms", sql.timeout_ms, 100..=86_400_000);
+    findings.within("sql.max_rows", sql.max_rows, 1..=1 << 40);
+    findings.within("sql.max_statement_kb", sql.max_statement_kb as u64, 1..=16_384);
+    findings.within("sql.max_queries", sql.max_queries as u64, 1..=10_000);
+    findings.within("sql.max_sessions", sql.max_sessions as u64, 1..=100_000);
+    findings.within("sql.memory_mb", sql.memory_mb as u64, 16..=1 << 20);
+    findings.within("sql.spill_mb", sql.spill_mb, 0..=1 << 24);
+    findings.within("sql.threads", sql.threads as u64, 0..=1_024);
+    findings.within("sql.recent_mb", sql.recent_mb as u64, 1..=1 << 20);
+    findings.within("sql.refresh_ms", sql.refresh_ms, 50..=3_600_000);
 }
 
 /// `host:port`; the host may be in brackets (IPv6).

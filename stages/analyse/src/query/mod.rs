@@ -23,7 +23,7 @@ pub use session::{CATALOG, SCHEMA, SYSTEM};
 
 use crate::live::Live;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::ParamValues;
+pub use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;

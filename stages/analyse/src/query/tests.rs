@@ -54,7 +54,7 @@ fn engine(limits: Limits) -> Engine {
         (Table::StageEvents, rows(Table::StageEvents, 0, 0..10)),
         (Table::StreamReports, rows(Table::StreamReports, 0, 10..14)),
     ];
-    live.append(0, rows, Reading { position: 15, end: 15, caught_up_us: NOW_US }).unwrap();
+    live.append(0, rows, Reading { position: 15, end: Some(15), caught_up_us: NOW_US }).unwrap();
     Engine::new(live, limits).unwrap()
 }
 
@@ -125,7 +125,7 @@ fn a_row_is_served_by_the_lake_or_from_memory_and_never_by_both() {
         assert_eq!(cell(&engine, sql), format!("{expect} {expect}"));
     };
     for step in 0..10 {
-        let reading = Reading { position: step * 10 + 10, end: 100, caught_up_us: 0 };
+        let reading = Reading { position: step * 10 + 10, end: Some(100), caught_up_us: 0 };
         let batch = rows(Table::StageEvents, 0, step * 10..step * 10 + 10);
         live.append(0, vec![(Table::StageEvents, batch)], reading).unwrap();
         check(step * 10 + 10);
@@ -147,7 +147,7 @@ fn a_query_sees_one_moment_while_rows_come_and_commits_land() {
     let feeder = std::thread::spawn(move || {
         let mut at = 0;
         while !stopped.load(Ordering::Relaxed) {
-            let reading = Reading { position: at + 3, end: at + 3, caught_up_us: NOW_US };
+            let reading = Reading { position: at + 3, end: Some(at + 3), caught_up_us: NOW_US };
             let batch = rows(Table::StageEvents, 0, at..at + 3);
             writer.append(0, vec![(Table::StageEvents, batch)], reading).unwrap();
             at += 3;
@@ -174,7 +174,7 @@ fn a_query_sees_one_moment_while_rows_come_and_commits_land() {
 fn freshness_says_how_far_each_partition_is() {
     let live = live();
     let tell = |partition, position, caught_up_us| {
-        live.append(partition, Vec::new(), Reading { position, end: 20, caught_up_us }).unwrap();
+        live.append(partition, Vec::new(), Reading { position, end: Some(20), caught_up_us }).unwrap();
     };
     tell(0, 20, NOW_US - 9_000_000);
     tell(1, 15, NOW_US - 2_500_000);

@@ -1,7 +1,7 @@
 //! What each column of each view means.
 
 /// Columns in order, each with what it means.
-type Columns = &'static [(&'static str, &'static str)];
+pub(crate) type Columns = &'static [(&'static str, &'static str)];
 
 pub(super) const STREAMS: Columns = &[
     ("stream_id", "The stream: the key of its records."),

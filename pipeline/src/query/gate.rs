@@ -1,0 +1,184 @@
+//! Who may ask.
+
+use crate::ports::Clock;
+use crate::secret::{self, Secret, SecretError};
+use crate::telemetry::labels::{Admission, Protocol};
+use crate::telemetry::sql::SqlObserver;
+use sha2::{Digest, Sha256};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use treble_analyse::live::Live;
+use treble_analyse::logins::Login;
+
+/// The configuration key that names the file.
+const KEY: &str = "sql.tokens_file";
+
+/// Nobody is let in without one, and none was given that is known.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Denied {
+    /// There was none.
+    #[error("a token is needed")]
+    Missing,
+    /// Nobody has it.
+    #[error("nobody has this token")]
+    Unknown,
+}
+
+/// The doors' guard: compares tokens, and remembers who came.
+#[derive(Debug)]
+pub struct Gate {
+    tokens: Option<PathBuf>,
+    live: Arc<Live>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<SqlObserver>,
+}
+
+impl Gate {
+    /// A guard that knows the tokens in the file `tokens`, which must hold at least one; without a file, one that lets in
+    /// everyone, if that is wished: `anonymous`.
+    ///
+    /// # Errors
+    ///
+    /// [`GateError`].
+    pub fn new(
+        tokens: Option<PathBuf>,
+        anonymous: bool,
+        live: Arc<Live>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<SqlObserver>,
+    ) -> Result<Self, GateError> {
+        if tokens.is_none() && !anonymous {
+            return Err(GateError::Open);
+        }
+        let gate = Self { tokens, live, clock, observer };
+        if !gate.is_open() && gate.tokens()?.is_empty() {
+            return Err(GateError::Nobody);
+        }
+        Ok(gate)
+    }
+
+    /// Whether everyone may ask.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.tokens.is_none()
+    }
+
+    /// Lets in who shows `token`, at the door `protocol`; gives the name that it belongs to, `None` where everyone may ask.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`].
+    pub fn admit(&self, protocol: Protocol, client: IpAddr, token: Option<&str>) -> Result<Option<String>, Denied> {
+        if self.is_open() {
+            return Ok(None);
+        }
+        let outcome = self.name_of(token);
+        let name = outcome.as_ref().ok().cloned();
+        self.note(protocol, client, name, outcome.is_ok());
+        outcome.map(Some)
+    }
+
+    fn name_of(&self, token: Option<&str>) -> Result<String, Denied> {
+        let token = token.filter(|token| !token.is_empty()).ok_or(Denied::Missing)?;
+        // Digests are compared, so that the time that it takes says nothing about the token.
+        let shown = Sha256::digest(token);
+        let tokens = self.tokens().unwrap_or_default();
+        let known = tokens.into_iter().find(|(_, known)| Sha256::digest(known.reveal()) == shown);
+        known.map(|(name, _)| name).ok_or(Denied::Unknown)
+    }
+
+    /// The token of `name`, for protocols that never show it.
+    #[must_use]
+    pub fn token_of(&self, name: &str) -> Option<Secret> {
+        let tokens = self.tokens().unwrap_or_default();
+        tokens.into_iter().find(|(known, _)| known == name).map(|(_, token)| token)
+    }
+
+    /// Remembers that `name` was let in at the door `protocol`, or was not.
+    pub fn note(&self, protocol: Protocol, client: IpAddr, name: Option<String>, allowed: bool) {
+        let admission = if allowed { Admission::Ok } else { Admission::Denied };
+        self.observer.admission(protocol, admission);
+        if !allowed {
+            tracing::warn!(protocol = protocol.text(), %client, name, "a login was refused");
+        }
+        let at_us = self.clock.unix_us();
+        self.live.logins().note(Login { at_us, protocol: protocol.text(), client: client.to_string(), name, allowed });
+    }
+
+    /// The file as it is now: a token that was taken away opens no door any more.
+    fn tokens(&self) -> Result<Vec<(String, Secret)>, SecretError> {
+        let Some(path) = &self.tokens else { return Ok(Vec::new()) };
+        let text = secret::read(KEY, path).inspect_err(|error| tracing::error!(%error, "nobody is let in"))?;
+        Ok(parse(text.reveal()))
+    }
+}
+
+/// The doors cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// Nothing says who may ask.
+    #[error("nobody is named who may ask; set {KEY}, or sql.anonymous = true where everyone on this machine may")]
+    Open,
+    /// The file names nobody.
+    #[error("{KEY} names nobody; write a name and its token a line, separated by a space")]
+    Nobody,
+    /// The file cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+/// A name and its token a line; empty lines and those that begin with `#` say nothing.
+fn parse(text: &str) -> Vec<(String, Secret)> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let pair = |line: &str| {
+        let (name, token) = line.split_once(char::is_whitespace)?;
+        let token = token.trim();
+        (!token.is_empty()).then(|| (name.to_owned(), Secret::from(token.to_owned())))
+    };
+    lines.filter_map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::clock::ManualClock;
+    use std::fs;
+
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn gate(tokens: Option<PathBuf>) -> Result<Gate, GateError> {
+        let live = Arc::new(Live::new("events".to_owned(), Arc::new(|| 0)));
+        let clock = Arc::new(ManualClock::default());
+        let observer = Arc::new(SqlObserver::new(clock.clone()).unwrap());
+        Gate::new(tokens, false, live, clock, observer)
+    }
+
+    #[test]
+    fn a_token_lets_in_until_it_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        fs::write(&path, "# analysts\nada 1815\n\ngrace\t 1906 \n").unwrap();
+        let gate = gate(Some(path.clone())).unwrap();
+        let admit = |token| gate.admit(Protocol::Http, CLIENT, token);
+        assert_eq!(admit(Some("1815")), Ok(Some("ada".to_owned())));
+        assert_eq!(admit(Some("1906")), Ok(Some("grace".to_owned())));
+        assert_eq!(admit(Some("1816")), Err(Denied::Unknown));
+        assert_eq!(admit(Some("")), Err(Denied::Missing));
+        assert_eq!(admit(None), Err(Denied::Missing));
+        fs::write(&path, "ada 1815\n").unwrap();
+        assert_eq!(admit(Some("1906")), Err(Denied::Unknown), "without a restart");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(admit(Some("1815")), Err(Denied::Unknown), "a file that is gone lets nobody in");
+    }
+
+    #[test]
+    fn nobody_is_let_in_by_accident() {
+        assert!(matches!(gate(None), Err(GateError::Open)));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        assert!(matches!(gate(Some(path.clone())), Err(GateError::Secret(_))));
+        fs::write(&path, "# nobody\nada\n").unwrap();
+        assert!(matches!(gate(Some(path)), Err(GateError::Nobody)));
+    }
+}

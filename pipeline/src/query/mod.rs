@@ -1,0 +1,11 @@
+//! Doors onto the lake: SQL for analysts, over whatever their tools speak.
+//!
+//! Data flow: [`feed`] keeps [`Live`](treble_analyse::live::Live) tables up to date from the lake and the topic → a door
+//! lets a client in by its [`gate`] and hands its statement to [`service`], which asks the engine and counts → rows go back in the
+//! door's protocol. Deliberately absent: what SQL means and what is refused, which is `treble_analyse::query`'s business.
+
+pub mod feed;
+pub mod gate;
+pub mod http;
+pub mod serve;
+pub mod service;
