@@ -6,7 +6,9 @@ use crate::config::Config;
 use crate::kafka::fault::KafkaFault;
 use crate::kafka::fetcher::{Fetcher, Polled, Position};
 use crate::ports::{Clock, InRecord};
+
 use crate::schema_registry::{RegistryAccess, RegistryError, SchemaRegistry};
+use crate::secret::SecretError;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -37,6 +39,9 @@ pub enum FeedError {
     /// The registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The registry's password or token.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The prefix of topics.
     #[error(transparent)]
     Prefix(#[from] PrefixError),
@@ -180,7 +185,9 @@ impl LakeReader {
                     Err(error) => return Err(error),
                 },
             }
-            let Some(lake) = lake.as_ref().filter(|lake| before != Some(versions(lake))) else { return Ok(None) };
+            let Some(lake) = lake.as_ref().filter(|lake| before != Some(versions(lake))) else {
+                return Ok(None);
+            };
             let mut snapshot = BTreeMap::new();
             for table in Table::ALL {
                 let next_offsets = lake.next_offsets(table, pipeline, topic, *partitions).await?;
@@ -199,6 +206,8 @@ struct TopicReader {
     registry: SchemaRegistry,
     decoder: Decoder,
     readings: BTreeMap<i32, Reading>,
+    /// Polled, and not yet rows: the registry must say first what they are.
+    waiting: Vec<InRecord>,
 }
 
 impl TopicReader {
@@ -214,39 +223,41 @@ impl TopicReader {
         };
         let readings = positions.iter().map(reading).collect();
         let registry = SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?;
-        Ok(Self { fetcher, registry, decoder: Decoder::new(), readings })
+        Ok(Self { fetcher, registry, decoder: Decoder::new(), readings, waiting: Vec::new() })
     }
 
     fn step(&mut self, live: &Live, clock: &dyn Clock) -> Result<(), FeedError> {
-        let mut records: BTreeMap<i32, Vec<InRecord>> = BTreeMap::new();
-        let mut count = 0;
-        while count < BATCH {
+        while self.waiting.len() < BATCH {
             // Only the first is waited for: what is there is shown at once.
-            let patience = if count == 0 { PATIENCE } else { Duration::ZERO };
+            let patience = if self.waiting.is_empty() { PATIENCE } else { Duration::ZERO };
             match self.fetcher.poll(patience)? {
-                Polled::Record(record) => records.entry(record.partition).or_default().push(record),
+                Polled::Record(record) => self.waiting.push(record),
                 Polled::AtEnd | Polled::Nothing => break,
             }
-            count += 1;
         }
-        for (partition, records) in records {
-            self.take(live, partition, records)?;
+        self.learn()?;
+        let mut partitions: BTreeMap<i32, Vec<InRecord>> = BTreeMap::new();
+        for record in self.waiting.drain(..) {
+            partitions.entry(record.partition).or_default().push(record);
+        }
+        for (partition, records) in partitions {
+            let reading = self.readings.entry(partition).or_default();
+            for InRecord { partition, offset, timestamp_ms, key, value, .. } in records {
+                reading.position = offset + 1;
+                self.decoder.push(Record { partition, offset, timestamp_ms, key, value });
+            }
+            live.append(partition, self.decoder.flush()?.into_iter().collect(), *reading)?;
         }
         self.tell(live, clock)
     }
 
-    fn take(&mut self, live: &Live, partition: i32, records: Vec<InRecord>) -> Result<(), FeedError> {
-        let reading = self.readings.entry(partition).or_default();
-        for record in records {
-            reading.position = record.offset + 1;
+    /// Asks what the ids of waiting records mean. While the registry does not answer, they wait.
+    fn learn(&mut self) -> Result<(), FeedError> {
+        for record in &self.waiting {
             if let Some(id) = self.decoder.unknown_schema(record.value.as_ref()) {
                 self.decoder.learn(id, self.registry.text_of(id)?.as_deref());
             }
-            let InRecord { partition, offset, timestamp_ms, key, value, .. } = record;
-            self.decoder.push(Record { partition, offset, timestamp_ms, key, value });
         }
-        let rows = self.decoder.flush()?.into_iter().collect();
-        live.append(partition, rows, *reading)?;
         Ok(())
     }
 

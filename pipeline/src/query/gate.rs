@@ -69,7 +69,12 @@ impl Gate {
     /// # Errors
     ///
     /// [`Denied`].
-    pub fn admit(&self, protocol: Protocol, client: IpAddr, token: Option<&str>) -> Result<Option<String>, Denied> {
+    pub fn admit(
+        &self,
+        protocol: Protocol,
+        client: IpAddr,
+        token: Option<&str>,
+    ) -> Result<Option<String>, Denied> {
         if self.is_open() {
             return Ok(None);
         }
@@ -103,13 +108,20 @@ impl Gate {
             tracing::warn!(protocol = protocol.text(), %client, name, "a login was refused");
         }
         let at_us = self.clock.unix_us();
-        self.live.logins().note(Login { at_us, protocol: protocol.text(), client: client.to_string(), name, allowed });
+        self.live.logins().note(Login {
+            at_us,
+            protocol: protocol.text(),
+            client: client.to_string(),
+            name,
+            allowed,
+        });
     }
 
     /// The file as it is now: a token that was taken away opens no door any more.
     fn tokens(&self) -> Result<Vec<(String, Secret)>, SecretError> {
         let Some(path) = &self.tokens else { return Ok(Vec::new()) };
-        let text = secret::read(KEY, path).inspect_err(|error| tracing::error!(%error, "nobody is let in"))?;
+        let text =
+            secret::read(KEY, path).inspect_err(|error| tracing::error!(%error, "nobody is let in"))?;
         Ok(parse(text.reveal()))
     }
 }
@@ -118,7 +130,9 @@ impl Gate {
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// Nothing says who may ask.
-    #[error("nobody is named who may ask; set {KEY}, or sql.anonymous = true where everyone on this machine may")]
+    #[error(
+        "nobody is named who may ask; set {KEY}, or sql.anonymous = true where everyone on this machine may"
+    )]
     Open,
     /// The file names nobody.
     #[error("{KEY} names nobody; write a name and its token a line, separated by a space")]

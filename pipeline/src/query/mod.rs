@@ -9,3 +9,4 @@ pub mod gate;
 pub mod http;
 pub mod serve;
 pub mod service;
+pub mod tls;

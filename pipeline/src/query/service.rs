@@ -1,6 +1,6 @@
 //! The engine as doors see it: every statement is timed and counted here, whichever door it came through.
 
-use crate::telemetry::labels::{Asked, Answered};
+use crate::telemetry::labels::{Answered, Asked};
 use crate::telemetry::sql::{SqlObserver, Timer};
 use std::sync::Arc;
 use treble_analyse::arrow::datatypes::SchemaRef;

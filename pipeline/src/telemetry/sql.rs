@@ -72,7 +72,10 @@ impl SqlObserver {
     #[must_use]
     pub fn ask(&self, asked: Asked) -> Timer {
         Timer {
-            outcomes: Answered::ALL.iter().map(|answered| self.queries.of(asked).of(*answered).clone()).collect(),
+            outcomes: Answered::ALL
+                .iter()
+                .map(|answered| self.queries.of(asked).of(*answered).clone())
+                .collect(),
             duration: self.durations.of(asked).clone(),
             began: self.clock.now(),
             clock: Arc::clone(&self.clock),

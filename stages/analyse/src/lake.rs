@@ -11,12 +11,17 @@ pub use location::Location;
 
 use crate::tables::{self, EVENT_DATE, Table};
 use datafusion::arrow::datatypes::Schema;
+use datafusion::catalog::TableProvider;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::prelude::SessionConfig;
 use deltalake::DeltaTable;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::{StructField, StructType};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Commits between two checkpoints of a table's log. Commits come about once a minute, and whoever opens the table reads
 /// those since the last checkpoint one by one.
@@ -76,6 +81,22 @@ impl Lake {
 
     pub(crate) fn table_mut(&mut self, table: Table) -> &mut DeltaTable {
         self.tables.get_mut(&table).expect("every table is opened")
+    }
+
+    /// The rows of `table`, at the snapshot that was loaded last, for queries.
+    ///
+    /// # Errors
+    /// [`LakeError`] where the table needs what this program cannot read.
+    pub async fn provider(&self, table: Table) -> Result<Arc<dyn TableProvider>, LakeError> {
+        let mut config = SessionConfig::new();
+        let parquet = &mut config.options_mut().execution.parquet;
+        parquet.pushdown_filters = true;
+        // Rows that are not stored yet are plain text: both have one type.
+        parquet.schema_force_view_types = false;
+        let session = Arc::new(SessionStateBuilder::new().with_config(config).build());
+        let provider = self.table(table).table_provider().with_session(session).build().await;
+        let fault = |error: DataFusionError| LakeError::delta(table.name(), "read its columns", error.into());
+        Ok(Arc::new(provider.map_err(fault)?))
     }
 
     /// The version of the loaded snapshot.

@@ -290,7 +290,11 @@ fn doors(sql: &SqlConfig, findings: &mut Findings<'_>) {
             let fix = "listen on 127.0.0.1, or name who may ask in sql.tokens_file";
             findings.fault(key, "anyone who reaches this address could ask: sql.anonymous is on", fix);
         } else if sql.tls_certificate_file.is_none() {
-            findings.warn(key, "tokens and answers travel unencrypted", "set sql.tls_certificate_file and sql.tls_key_file");
+            findings.warn(
+                key,
+                "tokens and answers travel unencrypted",
+                "set sql.tls_certificate_file and sql.tls_key_file",
+            );
         }
     }
     if sql.anonymous && sql.tokens_file.is_some() {
@@ -299,7 +303,11 @@ fn doors(sql: &SqlConfig, findings: &mut Findings<'_>) {
     }
     if sql.tls_certificate_file.is_some() != sql.tls_key_file.is_some() {
         let fix = "a certificate and its key go together";
-        findings.fault("sql.tls_key_file", "sql.tls_certificate_file and sql.tls_key_file need each other", fix);
+        findings.fault(
+            "sql.tls_key_file",
+            "sql.tls_certificate_file and sql.tls_key_file need each other",
+            fix,
+        );
     }
     findings.within("sql.timeout_ms", sql.timeout_ms, 100..=86_400_000);
     findings.within("sql.max_rows", sql.max_rows, 1..=1 << 40);

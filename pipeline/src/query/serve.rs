@@ -1,0 +1,302 @@
+//! Opens the doors and keeps them supplied, until the process is told to end.
+
+use super::feed::{Feed, FeedError};
+use super::gate::{Gate, GateError};
+use super::http;
+use super::service::Service;
+use super::tls::{Tls, TlsError};
+use crate::admin::http as admin;
+use crate::admin::http::ListenError;
+use crate::config::{Config, SqlConfig};
+use crate::flow::readiness::Readiness;
+use crate::flow::retry::Backoff;
+use crate::ports::Clock;
+use crate::telemetry::labels::Protocol;
+use crate::telemetry::sql::SqlObserver;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use treble_analyse::lake::Location;
+use treble_analyse::live::Live;
+use treble_analyse::query::{Engine, Limits, QueryError};
+use treble_schemas::Topics;
+use treble_schemas::topic::PrefixError;
+
+/// How long answers that are on their way may take when the process is told to end.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// The doors cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A port.
+    #[error("{key}: {source}")]
+    Listen {
+        /// The configuration key.
+        key: &'static str,
+        /// What the system said.
+        #[source]
+        source: ListenError,
+    },
+    /// All doors are closed.
+    #[error(
+        "every door is closed: sql.http_listen, sql.flight_listen and sql.postgres_listen are empty; set one of them"
+    )]
+    NoDoor,
+    /// Nothing says who may ask.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// Certificate and key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] QueryError),
+    /// The prefix of topics.
+    #[error(transparent)]
+    Prefix(#[from] PrefixError),
+    /// A metric: a defect.
+    #[error("a metric cannot be registered: {0}; please report it")]
+    Metrics(String),
+    /// The system.
+    #[error("the doors cannot be kept open: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What every door needs.
+#[derive(Debug, Clone)]
+pub struct House {
+    /// Who answers.
+    pub service: Arc<Service>,
+    /// Who may ask.
+    pub gate: Arc<Gate>,
+    /// How what is said is kept private; `None` where it is not.
+    pub tls: Option<Tls>,
+    /// What may be configured.
+    pub config: Arc<SqlConfig>,
+}
+
+/// Tells doors when nobody else is to be let in.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Waits until it is asked for.
+    pub async fn asked(mut self) {
+        // Whoever could ask is gone: that is asking, too.
+        drop(self.0.wait_for(|asked| *asked).await);
+    }
+}
+
+/// Doors that are bound, and not yet open.
+#[derive(Debug)]
+pub struct Doors {
+    listeners: Vec<(Protocol, TcpListener)>,
+    admin: Option<TcpListener>,
+}
+
+impl Doors {
+    /// Takes the ports of `config`, and `admin` for metrics and probes.
+    ///
+    /// # Errors
+    /// [`ServeError::Listen`], [`ServeError::NoDoor`].
+    pub fn bind(config: &SqlConfig, admin: Option<SocketAddr>) -> Result<Self, ServeError> {
+        let doors = [
+            ("sql.http_listen", Protocol::Http, config.http_listen),
+            ("sql.flight_listen", Protocol::Flight, config.flight_listen),
+            ("sql.postgres_listen", Protocol::Pgwire, config.postgres_listen),
+        ];
+        let mut listeners = Vec::new();
+        for (key, protocol, address) in doors {
+            if let Some(address) = address {
+                let bound = admin::bind(address).map_err(|source| ServeError::Listen { key, source })?;
+                listeners.push((protocol, bound));
+            }
+        }
+        if listeners.is_empty() {
+            return Err(ServeError::NoDoor);
+        }
+        let listen = |source| ServeError::Listen { key: "--listen", source };
+        Ok(Self { listeners, admin: admin.map(admin::bind).transpose().map_err(listen)? })
+    }
+
+    /// Where each door is.
+    pub fn addresses(&self) -> impl Iterator<Item = (Protocol, SocketAddr)> {
+        self.listeners
+            .iter()
+            .filter_map(|(protocol, listener)| Some((*protocol, listener.local_addr().ok()?)))
+    }
+
+    /// Where metrics are.
+    #[must_use]
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.local_addr().ok()
+    }
+}
+
+/// Answers until `ended` is there.
+///
+/// # Errors
+/// [`ServeError`], before anybody is let in.
+pub fn serve(
+    config: &Config,
+    lake: Option<Location>,
+    doors: Doors,
+    clock: Arc<dyn Clock>,
+    ended: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let metrics = |error: prometheus::Error| ServeError::Metrics(error.to_string());
+    let observer = Arc::new(SqlObserver::new(Arc::clone(&clock)).map_err(metrics)?);
+    let live = live(config, &clock)?;
+    let sql = &config.sql;
+    let gate = Gate::new(
+        sql.tokens_file.clone(),
+        sql.anonymous,
+        Arc::clone(&live),
+        Arc::clone(&clock),
+        Arc::clone(&observer),
+    )?;
+    let engine = Engine::new(Arc::clone(&live), limits(sql))?;
+    let house = House {
+        service: Arc::new(Service::new(engine, Arc::clone(&observer))),
+        gate: Arc::new(gate),
+        tls: Tls::read(sql)?,
+        config: Arc::new(sql.clone()),
+    };
+    observer.limit(Protocol::Pgwire, sql.max_sessions);
+    let supply = Supply::start(config, lake, live, clock)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(open(doors, house, Arc::clone(&supply.ready), ended));
+    supply.end();
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome.map_err(ServeError::from)
+}
+
+/// Empty tables of the events of `config`.
+///
+/// # Errors
+/// An illegal prefix.
+pub fn live(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<Live>, PrefixError> {
+    let clock = Arc::clone(clock);
+    let topic = Topics::new(&config.prefix)?.events();
+    Ok(Arc::new(Live::new(topic, Arc::new(move || clock.unix_us()))))
+}
+
+/// What a query may cost, as configured.
+#[must_use]
+pub fn limits(config: &SqlConfig) -> Limits {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    Limits {
+        time: Duration::from_millis(config.timeout_ms),
+        rows: config.max_rows,
+        memory_bytes: config.memory_mb << 20,
+        spill_bytes: config.spill_mb << 20,
+        queries: config.max_queries,
+        statement_bytes: config.max_statement_kb << 10,
+        threads: if config.threads == 0 { cores() } else { config.threads },
+    }
+}
+
+async fn open(
+    doors: Doors,
+    house: House,
+    ready: Arc<AtomicBool>,
+    ended: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (asker, asked) = watch::channel(false);
+    let mut open = JoinSet::new();
+    if let Some(listener) = doors.admin {
+        let service = Arc::clone(&house.service);
+        let render = Arc::new(move || {
+            let engine = service.engine();
+            service.observer().render(engine.memory_reserved_bytes(), engine.live().bytes())
+        });
+        let probe = Arc::new(move || {
+            let state = if ready.load(Ordering::Acquire) { Readiness::Ready } else { Readiness::Restoring };
+            vec![("sql".to_owned(), state)]
+        });
+        // It ends with the runtime: who looks while the doors close shall see it.
+        tokio::spawn(admin::serve(listener, render, probe));
+    }
+    for (protocol, listener) in doors.listeners {
+        let (house, stop) = (house.clone(), Stop(asked.clone()));
+        match protocol {
+            Protocol::Http => open.spawn(http::serve(listener, house, stop)),
+            Protocol::Flight | Protocol::Pgwire => continue,
+        };
+    }
+    tokio::select! {
+        () = ended => {}
+        // A door that closes by itself closes the house.
+        Some(outcome) = open.join_next() => outcome.map_err(io::Error::other)??,
+    }
+    drop(asker.send(true));
+    let farewell = async { while open.join_next().await.is_some() {} };
+    if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        tracing::warn!("some answers were not finished");
+    }
+    Ok(())
+}
+
+/// The thread that keeps tables up to date.
+struct Supply {
+    ready: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Supply {
+    fn start(
+        config: &Config,
+        lake: Option<Location>,
+        live: Arc<Live>,
+        clock: Arc<dyn Clock>,
+    ) -> io::Result<Self> {
+        let (ready, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (tell, end, config) = (Arc::clone(&ready), Arc::clone(&ended), config.clone());
+        let run = move || {
+            let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+            let mut feed = None;
+            while !end.load(Ordering::Acquire) {
+                match step(&mut feed, &config, lake.as_ref(), &live, &clock) {
+                    Ok(true) => {
+                        backoff.reset();
+                        tell.store(true, Ordering::Release);
+                    }
+                    Ok(false) => backoff.reset(),
+                    Err(error) => {
+                        tracing::warn!(%error, "answers are not up to date; it is tried again");
+                        std::thread::park_timeout(backoff.next_delay());
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("sql-feed".to_owned()).spawn(run)?;
+        Ok(Self { ready, ended, thread })
+    }
+
+    fn end(self) {
+        self.ended.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        drop(self.thread.join());
+    }
+}
+
+/// One step of the feed, which is made first where it is not there; whether everything was read once.
+fn step(
+    feed: &mut Option<Feed>,
+    config: &Config,
+    lake: Option<&Location>,
+    live: &Arc<Live>,
+    clock: &Arc<dyn Clock>,
+) -> Result<bool, FeedError> {
+    if feed.is_none() {
+        *feed = Some(Feed::start(config, lake.cloned(), Arc::clone(live), Arc::clone(clock), true)?);
+    }
+    let Some(feed) = feed else { return Ok(false) };
+    feed.step()?;
+    Ok(feed.is_caught_up())
+}
