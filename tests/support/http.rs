@@ -34,6 +34,21 @@ pub(crate) fn post(url: &str, body: &str) -> Result<String> {
     Ok(body.to_owned())
 }
 
+/// The status and the body of the answer to a `POST` of `body` to `path` at `address`, with `headers`.
+///
+/// # Errors
+/// When nobody answers, or breaks off.
+pub fn ask(address: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<(u16, String)> {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let answer = exchange(
+        address,
+        &format!("POST {path} HTTP/1.0\r\nHost: {address}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()),
+    )?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("an answer without body")?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.with_context(|| format!("no status in {head}"))?, body.to_owned()))
+}
+
 fn exchange(host: &str, request: &str) -> Result<String> {
     let mut stream = TcpStream::connect(host)?;
     stream.set_read_timeout(Some(PATIENCE))?;

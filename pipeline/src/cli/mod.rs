@@ -29,7 +29,9 @@ mod progress;
 mod publish;
 mod registry;
 mod run;
+mod serve;
 mod spectrogram;
+mod sql;
 mod topics;
 mod upscale;
 mod validate;
@@ -50,6 +52,7 @@ const EXAMPLES: &str = "Examples:
   treble fetch song -o song.flac             and get it back, upscaled
   treble upscale song.mp3 -o song.flac       the same without Kafka
   treble lag                                 how far every group is behind, in seconds too
+  treble sql --saved slowest-streams         what was processed, in SQL
   treble doctor                              what is missing, and how to mend it
 ";
 
@@ -77,6 +80,8 @@ enum Verb {
     Lag(lag::Lag),
     #[command(subcommand)]
     Lake(lake::LakeVerb),
+    Sql(sql::Sql),
+    Serve(serve::Serve),
     Doctor(doctor::Doctor),
     Validate(validate::Validate),
     Graph(graph::Graph),
@@ -135,6 +140,8 @@ impl Verb {
             Self::Dlq(verb) => verb.run(context),
             Self::Lag(verb) => verb.run(context),
             Self::Lake(verb) => verb.run(context),
+            Self::Sql(verb) => verb.run(context),
+            Self::Serve(verb) => verb.run(context),
             Self::Doctor(verb) => verb.run(context),
             Self::Validate(verb) => verb.run(context),
             Self::Graph(verb) => verb.run(context),

@@ -109,7 +109,7 @@ impl Feed {
             self.look_at_lake()?;
         }
         // Rows that have no room wait on the topic, until the lake has taken what is here.
-        let full = self.live.bytes() > self.most_bytes;
+        let full = self.is_full();
         match &mut self.topic {
             Some(topic) if !full => topic.step(&self.live, &*self.clock),
             _ => {
@@ -123,6 +123,12 @@ impl Feed {
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
         self.topic.as_ref().is_none_or(|topic| topic.fetcher.is_at_end())
+    }
+
+    /// Whether rows in memory have reached their limit, and nothing more is read.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.live.bytes() > self.most_bytes
     }
 
     fn look_at_lake(&mut self) -> Result<BTreeMap<i32, i64>, FeedError> {

@@ -233,7 +233,7 @@ async fn open(
         // A door that closes by itself closes the house.
         Some(outcome) = open.join_next() => outcome.map_err(io::Error::other)??,
     }
-    drop(asker.send(true));
+    asker.send_replace(true);
     let farewell = async { while open.join_next().await.is_some() {} };
     if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
         tracing::warn!("some answers were not finished");

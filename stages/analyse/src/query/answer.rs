@@ -2,7 +2,9 @@
 
 use super::QueryError;
 use super::limits::Limits;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
@@ -86,6 +88,14 @@ impl Answer {
         }
         Ok(batches)
     }
+}
+
+/// The first column of `batch`, as text.
+#[must_use]
+pub fn texts(batch: &RecordBatch) -> Vec<String> {
+    let Some(column) = batch.columns().first() else { return Vec::new() };
+    let Ok(texts) = cast(column, &DataType::Utf8) else { return Vec::new() };
+    texts.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
 }
 
 impl Drop for Answer {

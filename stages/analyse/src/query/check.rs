@@ -6,9 +6,25 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use std::collections::VecDeque;
 
 /// How deeply a statement may be nested. The parser recurses once a level.
 const DEPTH: usize = 64;
+
+/// The statements in `text`, which `;` parts; each is asked by itself.
+///
+/// # Errors
+///
+/// [`QueryError::Wrong`] where one of them is none.
+pub fn statements(text: &str) -> Result<Vec<String>, QueryError> {
+    let statements = parsed(text)?;
+    Ok(statements.iter().map(ToString::to_string).collect())
+}
+
+fn parsed(text: &str) -> Result<VecDeque<Statement>, QueryError> {
+    let parser = DFParserBuilder::new(text).with_dialect(&PostgreSqlDialect {}).with_recursion_limit(DEPTH);
+    Ok(parser.build()?.parse_statements()?)
+}
 
 /// The one statement in `sql`.
 ///
@@ -20,11 +36,7 @@ pub(super) fn statement(sql: &str, limits: &Limits) -> Result<Statement, QueryEr
     if sql.len() > limit {
         return Err(QueryError::TooLong { bytes: sql.len(), limit });
     }
-    let mut statements = DFParserBuilder::new(sql)
-        .with_dialect(&PostgreSqlDialect {})
-        .with_recursion_limit(DEPTH)
-        .build()?
-        .parse_statements()?;
+    let mut statements = parsed(sql)?;
     match (statements.pop_front(), statements.len()) {
         (Some(statement), 0) => Ok(statement),
         (None, _) => Err(QueryError::Wrong("there is no statement".to_owned())),

@@ -16,7 +16,8 @@ mod union;
 #[cfg(test)]
 mod tests;
 
-pub use answer::Answer;
+pub use answer::{Answer, texts};
+pub use check::statements;
 pub use error::QueryError;
 pub use limits::Limits;
 pub use session::{CATALOG, SCHEMA, SYSTEM};

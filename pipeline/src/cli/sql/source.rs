@@ -1,0 +1,151 @@
+//! What is asked: the lake and the topic of this configuration.
+
+use super::super::{Context, Exit, Failure};
+use super::rows::Rows;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::ports::Clock;
+use crate::query::feed::{Feed, FeedError};
+use crate::query::serve;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use treble_analyse::query::{Engine, QueryError};
+
+/// How long the beginning of an answer waits for the latest rows.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long nothing is said about it.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Tables of one configuration, and who asks them.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) engine: Engine,
+    runtime: Runtime,
+    feeder: Option<Feeder>,
+}
+
+impl Source {
+    /// Tables as they are now.
+    pub(super) fn open(config: &Config, stored: bool, context: &Context) -> Result<Self, Failure> {
+        Self::start(config, stored, context).map(|(source, _)| source)
+    }
+
+    /// Tables that are kept up to date.
+    pub(super) fn follow(config: &Config, stored: bool, context: &Context) -> Result<Self, Failure> {
+        let (source, feed) = Self::start(config, stored, context)?;
+        let feeder = Feeder::start(feed).map_err(|error| system(&error))?;
+        Ok(Self { feeder: Some(feeder), ..source })
+    }
+
+    fn start(config: &Config, stored: bool, context: &Context) -> Result<(Self, Feed), Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let lake = super::location(config)?;
+        if stored && lake.is_none() {
+            return Err(Failure::new(Exit::Config, "there is no lake to ask").mend("set lake.url, or leave out --stored"));
+        }
+        let live = serve::live(config, &clock).map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
+        let begin = |recent| Feed::start(config, lake.clone(), Arc::clone(&live), Arc::clone(&clock), recent);
+        let feed = match begin(!stored) {
+            Err(FeedError::Kafka(fault)) if lake.is_some() => {
+                context.output.say(&format!("Stored rows only: {fault}"));
+                begin(false)
+            }
+            outcome => outcome,
+        };
+        let mut feed = feed.map_err(failure)?;
+        catch_up(&mut feed, &*clock, context)?;
+        let engine = Engine::new(live, serve::limits(&config.sql)).map_err(|error| super::failure(&error))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Ok((Self { engine, runtime: runtime.map_err(|error| system(&error))?, feeder: None }, feed))
+    }
+
+    /// Asks `statement` and prints the answer; gives the number of its rows. Ctrl-C stops it.
+    pub(super) fn print(&self, statement: &str, out: &Rows) -> Result<usize, Failure> {
+        self.runtime.block_on(async {
+            let asked = async {
+                let answer = self.engine.ask(statement, None).await.map_err(|error| super::failure(&error))?;
+                out.write(answer).await
+            };
+            tokio::select! {
+                outcome = asked => outcome,
+                _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "stopped")),
+            }
+        })
+    }
+
+    /// Asks `statement` for texts, such as names.
+    pub(super) fn texts(&self, statement: &str) -> Result<Vec<String>, QueryError> {
+        self.runtime.block_on(async {
+            let batches = self.engine.ask(statement, None).await?.collect().await?;
+            Ok(batches.iter().flat_map(treble_analyse::query::texts).collect())
+        })
+    }
+}
+
+/// Reads what is on the topic now.
+fn catch_up(feed: &mut Feed, clock: &dyn Clock, context: &Context) -> Result<(), Failure> {
+    let began = clock.now();
+    let mut said = false;
+    while !feed.is_caught_up() {
+        feed.step().map_err(failure)?;
+        let spent = clock.now().saturating_sub(began);
+        if feed.is_full() {
+            let fix = "set lake.url and let the stage analyse store them, or raise sql.recent_mb";
+            return Err(Failure::new(Exit::Failure, "the topic holds more rows than memory may").mend(fix));
+        }
+        if spent > PATIENCE {
+            return Err(Failure::silence(None));
+        }
+        if spent > QUIET && !said {
+            context.output.say("Reading the latest rows from the topic …");
+            said = true;
+        }
+    }
+    Ok(())
+}
+
+/// A thread that keeps tables up to date.
+#[derive(Debug)]
+struct Feeder(Arc<AtomicBool>);
+
+impl Feeder {
+    fn start(mut feed: Feed) -> io::Result<Self> {
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let run = move || {
+            while !end.load(Ordering::Acquire) {
+                if let Err(error) = feed.step() {
+                    tracing::warn!(%error, "answers are not up to date; it is tried again");
+                    std::thread::park_timeout(Duration::from_secs(1));
+                }
+            }
+        };
+        std::thread::Builder::new().name("sql-feed".to_owned()).spawn(run)?;
+        Ok(Self(ended))
+    }
+}
+
+impl Drop for Feeder {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+fn system(error: &io::Error) -> Failure {
+    Failure::new(Exit::Software, "the system gives no thread").because(error)
+}
+
+fn failure(error: FeedError) -> Failure {
+    match error {
+        FeedError::Kafka(fault) => fault.into(),
+        FeedError::Registry(error) => error.into(),
+        FeedError::Lake(error) => super::lake_failure(&error),
+        FeedError::Secret(error) => Failure::new(Exit::NoInput, error.to_string()),
+        FeedError::Prefix(error) => Failure::new(Exit::Config, error.to_string()),
+        FeedError::Thread(error) => system(&error),
+        FeedError::Rows(error) => Failure::new(Exit::Software, error.to_string()),
+    }
+}
