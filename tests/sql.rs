@@ -10,7 +10,8 @@ use std::fs;
 use std::time::Duration;
 use treble_test_support::kafka::PATIENCE;
 
-const ROWS: &str = "SELECT count(*) AS rows, count(DISTINCT (kafka_partition, kafka_offset)) AS places FROM stage_events";
+const ROWS: &str =
+    "SELECT count(*) AS rows, count(DISTINCT (kafka_partition, kafka_offset)) AS places FROM stage_events";
 
 #[test]
 fn a_row_is_seen_once_while_it_moves_from_the_topic_to_the_lake() -> Result<()> {
@@ -39,7 +40,8 @@ fn a_row_is_seen_once_while_it_moves_from_the_topic_to_the_lake() -> Result<()> 
     asked.publish(12..14)?;
     asked.delivered(14)?;
     server.await_cell("SELECT count(*) AS n FROM streams WHERE status = 'finished'", "n", 14)?;
-    let fresh = server.rows("SELECT max(seconds_behind) AS behind, count(stored_offset) AS stored FROM freshness")?;
+    let fresh =
+        server.rows("SELECT max(seconds_behind) AS behind, count(stored_offset) AS stored FROM freshness")?;
     ensure!(fresh[0]["behind"].as_f64() == Some(0.0), "{fresh:?}");
     ensure!(fresh[0]["stored"].as_u64() > Some(0), "something is stored: {fresh:?}");
     // Another process finds the same: stored rows and those on the topic alone make one table.
@@ -77,7 +79,10 @@ fn the_shell_asks_without_a_lake_and_writes_what_tools_read() -> Result<()> {
     asked.delivered(4)?;
     let count = "SELECT status, count(*) AS n FROM streams GROUP BY status ORDER BY status";
     asked.await_sql(&["-c", count, "--format", "csv"], "status,n\naborted,1\nfinished,3\n")?;
-    ensure!(asked.sql(&["-c", count, "--output", "json"])? == "{\"status\":\"aborted\",\"n\":1}\n{\"status\":\"finished\",\"n\":3}\n");
+    ensure!(
+        asked.sql(&["-c", count, "--output", "json"])?
+            == "{\"status\":\"aborted\",\"n\":1}\n{\"status\":\"finished\",\"n\":3}\n"
+    );
     ensure!(asked.sql(&["-c", count])?.contains("| finished | 3 |"));
     ensure!(asked.piped("SELECT 1 AS a; SELECT 2 AS b;", &["--format", "csv"])? == "a\n1\nb\n2\n");
     let file = asked.folder().join("streams.parquet");
@@ -86,7 +91,8 @@ fn the_shell_asks_without_a_lake_and_writes_what_tools_read() -> Result<()> {
     let errors = asked.sql(&["--saved", "errors-last-hour", "--format", "ndjson"])?;
     ensure!(errors.contains("\"error_type\":\"not_audio\""), "{errors}");
     for saved in asked.sql(&["--saved", "list", "--output", "json"])?.lines() {
-        let name = serde_json::from_str::<serde_json::Value>(saved)?["name"].as_str().unwrap_or_default().to_owned();
+        let name =
+            serde_json::from_str::<serde_json::Value>(saved)?["name"].as_str().unwrap_or_default().to_owned();
         asked.sql(&["--saved", &name])?;
     }
     Ok(())
@@ -118,7 +124,10 @@ fn the_door_asks_for_a_token_and_refuses_what_is_hostile() -> Result<()> {
     ensure!(code == 78 && said.contains("sql.anonymous"), "{code}, {said}");
     let tokens = asked.folder().join("tokens");
     fs::write(&tokens, "ada first-token\n")?;
-    let server = Server::start(&asked, &["--set", &format!("sql.tokens_file={}", tokens.display()), "--set", "sql.timeout_ms=2000"])?;
+    let server = Server::start(
+        &asked,
+        &["--set", &format!("sql.tokens_file={}", tokens.display()), "--set", "sql.timeout_ms=2000"],
+    )?;
     server.await_ready()?;
     let check = |token: &str, sql: &str, status: u16, words: &str| -> Result<()> {
         let (found, body) = server.ask(token, sql)?;
@@ -135,7 +144,11 @@ fn the_door_asks_for_a_token_and_refuses_what_is_hostile() -> Result<()> {
         ("SELECT * FROM '/etc/passwd'", 400, "wrong"),
         ("SELECT * FROM \"../../etc/passwd\"", 400, "wrong"),
         ("SELECT 1; DROP TABLE streams", 400, "one by one"),
-        ("SELECT count(*) FROM generate_series(1,100000000) a CROSS JOIN generate_series(1,100000000) b", 504, "sql.timeout_ms"),
+        (
+            "SELECT count(*) FROM generate_series(1,100000000) a CROSS JOIN generate_series(1,100000000) b",
+            504,
+            "sql.timeout_ms",
+        ),
         ("SELECT repeat('x', 2000000000)", 400, "MiB"),
         (&format!("SELECT '{}'", "x".repeat(10 << 20)), 413, "bytes"),
     ] {
@@ -143,7 +156,12 @@ fn the_door_asks_for_a_token_and_refuses_what_is_hostile() -> Result<()> {
     }
     fs::write(&tokens, "ada second-token\n")?;
     check("first-token", "SELECT 1", 401, "nobody has this token")?;
-    check("second-token", "SELECT outcome, count(*) AS n FROM system.logins GROUP BY outcome ORDER BY outcome", 200, "[{\"outcome\":\"denied\",\"n\":3}")?;
+    check(
+        "second-token",
+        "SELECT outcome, count(*) AS n FROM system.logins GROUP BY outcome ORDER BY outcome",
+        200,
+        "[{\"outcome\":\"denied\",\"n\":3}",
+    )?;
     let metrics = server.metrics()?;
     for line in [
         "treble_auth_attempts_total{outcome=\"denied\",protocol=\"http\"} 3",

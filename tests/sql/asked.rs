@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use treble_pipeline::clock::SystemClock;
 use treble_pipeline::ports::Clock;
 use treble_test_support::broker::LocalStack;
-use treble_test_support::clips;
+use treble_test_support::clips::{self, Clip};
 use treble_test_support::configuration;
 use treble_test_support::http;
 use treble_test_support::kafka::{self, PATIENCE, Publisher};
@@ -69,7 +69,11 @@ impl Asked {
 
     /// Publishes a clip that becomes a dead letter.
     pub(crate) fn refused(&self, bytes: &[u8]) -> Result<()> {
-        self.publisher.raw_clip("refused", "audio/mpeg", bytes)?;
+        self.publisher.clip(&Clip {
+            name: "refused".to_owned(),
+            media_type: "audio/mpeg",
+            bytes: bytes.to_vec(),
+        })?;
         self.publisher.flush()
     }
 
@@ -97,7 +101,8 @@ impl Asked {
     /// What `treble sql` prints with `statements` on its standard input.
     pub(crate) fn piped(&self, statements: &str, arguments: &[&str]) -> Result<String> {
         let mut command = self.command("sql", arguments)?;
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         child.stdin.take().context("piped above")?.write_all(statements.as_bytes())?;
         printed(child.wait_with_output()?)
     }
@@ -159,7 +164,8 @@ impl Server {
         let mut child = command.arg("--output").arg("json").stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("piped above")?).read_line(&mut line)?;
-        let document: Value = serde_json::from_str(&line).with_context(|| format!("treble serve said {line:?}"))?;
+        let document: Value =
+            serde_json::from_str(&line).with_context(|| format!("treble serve said {line:?}"))?;
         let text = |value: &Value| value.as_str().map(str::to_owned).with_context(|| line.clone());
         let port = text(&document["metrics"])?.rsplit(':').next().and_then(|port| port.parse().ok());
         Ok(Self { child, http: text(&document["doors"]["http"])?, admin: port.context("no port")? })

@@ -42,7 +42,10 @@ pub fn ask(address: &str, path: &str, headers: &[(&str, &str)], body: &str) -> R
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let answer = exchange(
         address,
-        &format!("POST {path} HTTP/1.0\r\nHost: {address}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()),
+        &format!(
+            "POST {path} HTTP/1.0\r\nHost: {address}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ),
     )?;
     let (head, body) = answer.split_once("\r\n\r\n").context("an answer without body")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());

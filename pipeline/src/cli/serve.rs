@@ -56,7 +56,9 @@ impl Serve {
             doors.addresses().map(|(door, address)| (door.text().to_owned(), json!(address))).collect();
         let document = json!({ "doors": addresses, "metrics": doors.admin() });
         context.output.document("serving", &document, || {
-            let line = |(door, address): (&String, &serde_json::Value)| format!("{door:<8} {}", address.as_str().unwrap_or_default());
+            let line = |(door, address): (&String, &serde_json::Value)| {
+                format!("{door:<8} {}", address.as_str().unwrap_or_default())
+            };
             addresses.iter().map(line).collect::<Vec<_>>().join("\n")
         })?;
         let ended = async {

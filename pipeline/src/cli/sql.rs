@@ -117,7 +117,9 @@ impl Sql {
             _ => {
                 let mut text = String::new();
                 let read = io::stdin().read_to_string(&mut text);
-                read.map_err(|error| Failure::new(Exit::NoInput, "cannot read standard input").because(error))?;
+                read.map_err(|error| {
+                    Failure::new(Exit::NoInput, "cannot read standard input").because(error)
+                })?;
                 Ok(Some(text))
             }
         }
@@ -130,7 +132,9 @@ impl Sql {
             None => Format::Table,
         };
         if format == Format::Parquet && self.out.is_none() && io::stdout().is_terminal() {
-            return Err(Failure::new(Exit::Usage, "Parquet is no text for a terminal").mend("name a file with -o"));
+            return Err(
+                Failure::new(Exit::Usage, "Parquet is no text for a terminal").mend("name a file with -o")
+            );
         }
         Ok(format)
     }
@@ -138,7 +142,8 @@ impl Sql {
 
 fn list(context: &Context) -> Result<Exit, Failure> {
     for saved in saved::ALL {
-        let document = serde_json::json!({ "name": saved.name, "question": saved.question, "sql": saved.sql });
+        let document =
+            serde_json::json!({ "name": saved.name, "question": saved.question, "sql": saved.sql });
         context.output.document("saved", &document, || format!("{:<24} {}", saved.name, saved.question))?;
     }
     Ok(Exit::Success)

@@ -156,7 +156,7 @@ fn parse(text: &str) -> Vec<(String, Secret)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::clock::ManualClock;
+    use crate::memory::ManualClock;
     use std::fs;
 
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

@@ -9,13 +9,13 @@ use super::service::Rows;
 use super::tls::{Client, TlsListener};
 use crate::telemetry::labels::Protocol;
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use futures::stream;
+use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io;
@@ -44,6 +44,9 @@ pub async fn serve(listener: std::net::TcpListener, house: House, stop: Stop) ->
         }
     }
 }
+
+/// How much of a body that is too long is read all the same, so that its sender comes to read the answer.
+const DISCARDED_BYTES: usize = 64 << 20;
 
 /// A request that is not answered with rows.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +117,7 @@ async fn sql(
     let (parts, body) = response.into_parts();
     let ended = Ended { observer, code, began, _session: session };
     let body = stream::unfold((body.into_data_stream(), ended), |(mut body, ended)| async move {
-        let next = futures::StreamExt::next(&mut body).await?;
+        let next = body.next().await?;
         Some((next, (body, ended)))
     });
     Response::from_parts(parts, Body::from_stream(body))
@@ -139,7 +142,7 @@ async fn answer(door: &House, client: SocketAddr, request: Request) -> Result<Re
     door.gate.admit(Protocol::Http, client.ip(), bearer(&parts.headers))?;
     let format = format(&parts.headers)?;
     let limit = door.service.engine().limits().statement_bytes + PARAMETER_BYTES;
-    let body = to_bytes(body, limit).await.map_err(|_| Refusal::TooLarge(limit))?;
+    let body = whole(body, limit).await?;
     let (sql, parameters) = statement(&parts.headers, &body)?;
     let mut rows = door.service.ask(&sql, parameters).await?;
     let mut writer = Writer::new(format, &rows.schema())?;
@@ -153,6 +156,21 @@ async fn answer(door: &House, client: SocketAddr, request: Request) -> Result<Re
     };
     let body = Body::from_stream(written(first, rows, writer));
     Ok(([(CONTENT_TYPE, format.media_type())], body).into_response())
+}
+
+/// The whole body. One that is too long is read to its end, within reason: who is still writing reads no answer.
+async fn whole(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
+    let (mut chunks, mut kept, mut length) = (body.into_data_stream(), Vec::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| Refusal::Body(error.to_string()))?;
+        length += chunk.len();
+        if length <= limit {
+            kept.extend_from_slice(&chunk);
+        } else if length > limit + DISCARDED_BYTES {
+            break;
+        }
+    }
+    if length > limit { Err(Refusal::TooLarge(limit)) } else { Ok(kept) }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -47,9 +47,9 @@ impl Rows {
     fn put(&self, sink: &mut Option<BufWriter<File>>, bytes: &[u8]) -> Result<(), Failure> {
         match sink {
             None => self.output.raw(bytes),
-            Some(file) => {
-                file.write_all(bytes).map_err(|error| Failure::new(Exit::Io, "cannot write rows").because(error))
-            }
+            Some(file) => file
+                .write_all(bytes)
+                .map_err(|error| Failure::new(Exit::Io, "cannot write rows").because(error)),
         }
     }
 }

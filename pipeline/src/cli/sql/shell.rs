@@ -23,9 +23,34 @@ A statement ends with ; and may have several lines.
 
 /// Words of SQL that are completed beside names.
 const WORDS: [&str; 28] = [
-    "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "WITH", "JOIN", "LEFT JOIN", "ON", "AS", "AND",
-    "OR", "NOT", "IN", "IS NULL", "IS NOT NULL", "BETWEEN", "LIKE", "CASE WHEN", "count(*)", "sum(", "avg(", "max(",
-    "INTERVAL", "EXPLAIN", "now()",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP BY",
+    "ORDER BY",
+    "HAVING",
+    "LIMIT",
+    "WITH",
+    "JOIN",
+    "LEFT JOIN",
+    "ON",
+    "AS",
+    "AND",
+    "OR",
+    "NOT",
+    "IN",
+    "IS NULL",
+    "IS NOT NULL",
+    "BETWEEN",
+    "LIKE",
+    "CASE WHEN",
+    "count(*)",
+    "sum(",
+    "avg(",
+    "max(",
+    "INTERVAL",
+    "EXPLAIN",
+    "now()",
 ];
 
 /// What a line asks for.
@@ -171,9 +196,9 @@ struct Names(Vec<String>);
 /// Where the word before `position` begins, and the names that it may become.
 fn completions(names: &[String], line: &str, position: usize) -> (usize, Vec<String>) {
     let typed = &line[..position];
-    let start = typed.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| {
-        at + typed[at..].chars().next().map_or(0, char::len_utf8)
-    });
+    let start = typed
+        .rfind(|c: char| !c.is_alphanumeric() && c != '_')
+        .map_or(0, |at| at + typed[at..].chars().next().map_or(0, char::len_utf8));
     let word = typed[start..].to_lowercase();
     let fits = |name: &&String| !word.is_empty() && name.to_lowercase().starts_with(&word);
     (start, names.iter().filter(fits).cloned().collect())
@@ -182,7 +207,12 @@ fn completions(names: &[String], line: &str, position: usize) -> (usize, Vec<Str
 impl Completer for Names {
     type Candidate = String;
 
-    fn complete(&self, line: &str, position: usize, _: &rustyline::Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &rustyline::Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
         Ok(completions(&self.0, line, position))
     }
 }
@@ -225,7 +255,11 @@ mod tests {
         let names = ["SELECT", "streams", "stages", "stream_id"].map(str::to_owned);
         let check = |line: &str, start, expect: &[&str]| {
             let (at, found) = completions(&names, line, line.len());
-            assert_eq!((at, found.iter().map(String::as_str).collect::<Vec<_>>().as_slice()), (start, expect), "{line}");
+            assert_eq!(
+                (at, found.iter().map(String::as_str).collect::<Vec<_>>().as_slice()),
+                (start, expect),
+                "{line}"
+            );
         };
         check("sel", 0, &["SELECT"]);
         check("SELECT * FROM str", 14, &["streams", "stream_id"]);

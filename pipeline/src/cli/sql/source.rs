@@ -24,7 +24,8 @@ const QUIET: Duration = Duration::from_secs(2);
 pub(super) struct Source {
     pub(super) engine: Engine,
     runtime: Runtime,
-    feeder: Option<Feeder>,
+    /// Feeds until it is dropped.
+    _feeder: Option<Feeder>,
 }
 
 impl Source {
@@ -37,16 +38,18 @@ impl Source {
     pub(super) fn follow(config: &Config, stored: bool, context: &Context) -> Result<Self, Failure> {
         let (source, feed) = Self::start(config, stored, context)?;
         let feeder = Feeder::start(feed).map_err(|error| system(&error))?;
-        Ok(Self { feeder: Some(feeder), ..source })
+        Ok(Self { _feeder: Some(feeder), ..source })
     }
 
     fn start(config: &Config, stored: bool, context: &Context) -> Result<(Self, Feed), Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let lake = super::location(config)?;
         if stored && lake.is_none() {
-            return Err(Failure::new(Exit::Config, "there is no lake to ask").mend("set lake.url, or leave out --stored"));
+            return Err(Failure::new(Exit::Config, "there is no lake to ask")
+                .mend("set lake.url, or leave out --stored"));
         }
-        let live = serve::live(config, &clock).map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
+        let live =
+            serve::live(config, &clock).map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
         let begin = |recent| Feed::start(config, lake.clone(), Arc::clone(&live), Arc::clone(&clock), recent);
         let feed = match begin(!stored) {
             Err(FeedError::Kafka(fault)) if lake.is_some() => {
@@ -59,14 +62,15 @@ impl Source {
         catch_up(&mut feed, &*clock, context)?;
         let engine = Engine::new(live, serve::limits(&config.sql)).map_err(|error| super::failure(&error))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Ok((Self { engine, runtime: runtime.map_err(|error| system(&error))?, feeder: None }, feed))
+        Ok((Self { engine, runtime: runtime.map_err(|error| system(&error))?, _feeder: None }, feed))
     }
 
     /// Asks `statement` and prints the answer; gives the number of its rows. Ctrl-C stops it.
     pub(super) fn print(&self, statement: &str, out: &Rows) -> Result<usize, Failure> {
         self.runtime.block_on(async {
             let asked = async {
-                let answer = self.engine.ask(statement, None).await.map_err(|error| super::failure(&error))?;
+                let answer =
+                    self.engine.ask(statement, None).await.map_err(|error| super::failure(&error))?;
                 out.write(answer).await
             };
             tokio::select! {

@@ -6,6 +6,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, TokenizerError};
 use std::collections::VecDeque;
 
 /// How deeply a statement may be nested. The parser recurses once a level.
@@ -15,10 +16,15 @@ const DEPTH: usize = 64;
 ///
 /// # Errors
 ///
-/// [`QueryError::Wrong`] where one of them is none.
+/// [`QueryError::Wrong`] where the text is none of SQL: a quote that is not closed.
 pub fn statements(text: &str) -> Result<Vec<String>, QueryError> {
-    let statements = parsed(text)?;
-    Ok(statements.iter().map(ToString::to_string).collect())
+    let wrong = |error: TokenizerError| QueryError::Wrong(error.to_string());
+    let dialect = PostgreSqlDialect {};
+    // As they are written: a statement that is printed anew may not be the same.
+    let tokens = Tokenizer::new(&dialect, text).with_unescape(false).tokenize().map_err(wrong)?;
+    let written = |tokens: &[Token]| tokens.iter().map(ToString::to_string).collect::<String>();
+    let means = |tokens: &&[Token]| tokens.iter().any(|token| !matches!(token, Token::Whitespace(_)));
+    Ok(tokens.split(|token| *token == Token::SemiColon).filter(means).map(written).collect())
 }
 
 fn parsed(text: &str) -> Result<VecDeque<Statement>, QueryError> {
@@ -136,6 +142,19 @@ mod tests {
                 other => panic!("{sql}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn statements_are_parted_as_they_are_written() {
+        let check = |text, expect: &[&str]| assert_eq!(statements(text).unwrap(), expect, "{text}");
+        check(
+            "SELECT 1; SELECT ';', 'it''s' -- no; end\n;",
+            &["SELECT 1", " SELECT ';', 'it''s' -- no; end\n"],
+        );
+        check("COPY t TO 'x.csv'", &["COPY t TO 'x.csv'"]);
+        check("SELECT E'a\\n', \"Odd;Name\", $$x;y$$", &["SELECT E'a\\n', \"Odd;Name\", $$x;y$$"]);
+        check(" ; ;\n", &[]);
+        assert!(matches!(statements("SELECT 'open"), Err(QueryError::Wrong(_))));
     }
 
     #[test]
