@@ -1,5 +1,6 @@
 //! `treble sql`.
 
+mod reference;
 mod rows;
 mod shell;
 mod source;
@@ -42,6 +43,9 @@ pub(super) struct Sql {
     /// Asks the lake alone, and no Kafka
     #[arg(long)]
     stored: bool,
+    /// Prints what every table, column and saved question means, as docs/tables.md holds it
+    #[arg(long, group = "statement")]
+    reference: bool,
 }
 
 /// How rows are written.
@@ -75,6 +79,9 @@ impl Sql {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         if self.saved.as_deref() == Some("list") {
             return list(context);
+        }
+        if self.reference {
+            return context.output.raw(reference::markdown()?.as_bytes()).map(|()| Exit::Success);
         }
         let text = self.text()?;
         let format = self.format(context)?;

@@ -16,7 +16,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use treble_analyse::arrow::error::ArrowError;
 use treble_analyse::lake::{Lake, LakeError, Location};
-use treble_analyse::live::{Live, Reading, Stored};
+use treble_analyse::live::{Live, Reading, Stored, TableProvider};
+use treble_analyse::rollups::{Rollup, Rollups};
 use treble_analyse::rows::{Decoder, Record};
 use treble_analyse::tables::Table;
 use treble_schemas::Topics;
@@ -134,6 +135,9 @@ impl Feed {
     fn look_at_lake(&mut self) -> Result<BTreeMap<i32, i64>, FeedError> {
         self.refreshed = self.clock.now();
         let Some(lake) = &mut self.lake else { return Ok(BTreeMap::new()) };
+        if let Some(rollups) = lake.look_at_rollups()? {
+            self.live.roll(rollups);
+        }
         let Some(snapshot) = lake.look()? else { return Ok(BTreeMap::new()) };
         let next = beginnings(&snapshot);
         self.live.store(snapshot);
@@ -161,6 +165,7 @@ struct LakeReader {
     topic: String,
     partitions: i32,
     lake: Option<Lake>,
+    rollups: Rollups,
     runtime: Runtime,
 }
 
@@ -173,13 +178,23 @@ impl LakeReader {
             topic: topics.events(),
             partitions: i32::try_from(config.topics.partitions).unwrap_or(i32::MAX),
             lake: None,
+            rollups: Rollups::default(),
             runtime: runtime.map_err(FeedError::Thread)?,
+        })
+    }
+
+    /// The latest rollups; `None` where they are those that were looked at before.
+    fn look_at_rollups(&mut self) -> Result<Option<BTreeMap<Rollup, Arc<dyn TableProvider>>>, LakeError> {
+        let Self { location, rollups, runtime, .. } = self;
+        runtime.block_on(async {
+            let changed = rollups.refresh(location).await?;
+            Ok(if changed { Some(rollups.providers().await?) } else { None })
         })
     }
 
     /// The latest snapshot; `None` where it is the one that was looked at before, or nothing is there yet.
     fn look(&mut self) -> Result<Option<BTreeMap<Table, Stored>>, LakeError> {
-        let Self { location, pipeline, topic, partitions, lake, runtime } = self;
+        let Self { location, pipeline, topic, partitions, lake, runtime, .. } = self;
         runtime.block_on(async {
             let versions = |lake: &Lake| Table::ALL.map(|table| lake.version(table));
             let before = lake.as_ref().map(versions);

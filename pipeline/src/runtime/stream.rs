@@ -228,12 +228,15 @@ impl Stream {
         self.stand_in(blueprint, out)?;
         self.last_capture_us = inbound.capture_time_us;
         self.source = Some(source_of(&inbound, seq));
+        if seq == 0 {
+            // A START, or the ABORT of a stream that its first stage gave up at once.
+            self.started_at_us = inbound.capture_time_us;
+        }
         match inbound.body {
             ChunkBody::Start { format, segment } => {
                 if seq > 0 {
                     return Err(StreamFault::UnexpectedStart { seq });
                 }
-                self.started_at_us = inbound.capture_time_us;
                 self.feed_segment(seq, Some(format), segment, blueprint, out)?;
             }
             ChunkBody::Data { format, segment } => {

@@ -52,16 +52,9 @@ impl Lake {
     pub async fn open(location: &Location) -> Result<Self, LakeError> {
         let mut opened = BTreeMap::new();
         for table in Table::ALL {
+            let found = open_if_there(location, table.name()).await?;
             let missing = || LakeError::Missing { location: location.to_string(), table: table.name() };
-            if location::is_missing(location, table) {
-                return Err(missing());
-            }
-            let mut found = location.table(table.name(), false)?;
-            let exists = found.verify_deltatable_existence().await;
-            if !exists.map_err(|error| LakeError::delta(table.name(), "look for the table", error))? {
-                return Err(missing());
-            }
-            load(&mut found, table.name()).await?;
+            let found = found.ok_or_else(missing)?;
             opened.insert(table, found);
         }
         Ok(Self { location: location.clone(), tables: opened })
@@ -88,15 +81,7 @@ impl Lake {
     /// # Errors
     /// [`LakeError`] where the table needs what this program cannot read.
     pub async fn provider(&self, table: Table) -> Result<Arc<dyn TableProvider>, LakeError> {
-        let mut config = SessionConfig::new();
-        let parquet = &mut config.options_mut().execution.parquet;
-        parquet.pushdown_filters = true;
-        // Rows that are not stored yet are plain text: both have one type.
-        parquet.schema_force_view_types = false;
-        let session = Arc::new(SessionStateBuilder::new().with_config(config).build());
-        let provider = self.table(table).table_provider().with_session(session).build().await;
-        let fault = |error: DataFusionError| LakeError::delta(table.name(), "read its columns", error.into());
-        Ok(Arc::new(provider.map_err(fault)?))
+        provider(self.table(table), table.name()).await
     }
 
     /// The version of the loaded snapshot.
@@ -155,7 +140,34 @@ pub(crate) async fn transaction_version(
     snapshot.transaction_version(table.log_store().as_ref(), id).await.map_err(fault)
 }
 
-async fn load(table: &mut DeltaTable, name: &str) -> Result<(), LakeError> {
+/// The rows of `table`, at the snapshot that was loaded last, for queries.
+pub(crate) async fn provider(table: &DeltaTable, name: &str) -> Result<Arc<dyn TableProvider>, LakeError> {
+    let mut config = SessionConfig::new();
+    let parquet = &mut config.options_mut().execution.parquet;
+    parquet.pushdown_filters = true;
+    // Rows that are not stored yet are plain text: both have one type.
+    parquet.schema_force_view_types = false;
+    let session = Arc::new(SessionStateBuilder::new().with_config(config).build());
+    let provider = table.table_provider().with_session(session).build().await;
+    let fault = |error: DataFusionError| LakeError::delta(name, "read its columns", error.into());
+    Ok(Arc::new(provider.map_err(fault)?))
+}
+
+/// The table called `name`, loaded; `None` where it is not there.
+pub(crate) async fn open_if_there(location: &Location, name: &str) -> Result<Option<DeltaTable>, LakeError> {
+    if location::is_missing(location, name) {
+        return Ok(None);
+    }
+    let mut found = location.table(name, false)?;
+    let exists = found.verify_deltatable_existence().await;
+    if !exists.map_err(|error| LakeError::delta(name, "look for the table", error))? {
+        return Ok(None);
+    }
+    load(&mut found, name).await?;
+    Ok(Some(found))
+}
+
+pub(crate) async fn load(table: &mut DeltaTable, name: &str) -> Result<(), LakeError> {
     table.update_state().await.map_err(|error| LakeError::delta(name, "read its log", error))
 }
 

@@ -11,15 +11,15 @@
 pub mod commit;
 pub mod format;
 pub mod lake;
-pub mod rollups;
 pub mod live;
 pub mod logins;
 pub mod query;
+pub mod rollups;
 pub mod rows;
 pub mod saved;
 pub mod tables;
-pub mod upkeep;
 pub mod tail;
+pub mod upkeep;
 pub mod verify;
 pub mod views;
 

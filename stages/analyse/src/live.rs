@@ -1,6 +1,7 @@
 //! Stored and recent rows as one, at one moment.
 
 use crate::logins::Logins;
+use crate::rollups::Rollup;
 use crate::tables::Table;
 use crate::tail::NextOffsets;
 use crate::tail::Tail;
@@ -8,7 +9,8 @@ use datafusion::arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, S
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::catalog::MemTable;
+pub use datafusion::catalog::TableProvider;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -47,6 +49,7 @@ pub struct Live {
 #[derive(Debug, Default)]
 struct State {
     stored: BTreeMap<Table, Stored>,
+    rollups: BTreeMap<Rollup, Arc<dyn TableProvider>>,
     readings: BTreeMap<i32, Reading>,
     tail: Tail,
 }
@@ -86,6 +89,11 @@ impl Live {
             }
             state.stored = snapshot;
         });
+    }
+
+    /// Goes over to newer rollups.
+    pub fn roll(&self, rollups: BTreeMap<Rollup, Arc<dyn TableProvider>>) {
+        self.change(|state| state.rollups = rollups);
     }
 
     /// Adds rows that were read from `partition`, and how far that brought the reader.
@@ -143,6 +151,7 @@ impl Live {
             };
             Pin {
                 tables: Table::ALL.into_iter().map(pinned).collect(),
+                rollups: state.rollups.clone(),
                 fresh: state.readings.iter().map(fresh).collect(),
                 topic: self.topic.clone(),
                 now_us,
@@ -170,6 +179,7 @@ struct Fresh {
 #[derive(Debug)]
 pub struct Pin {
     tables: BTreeMap<Table, Pinned>,
+    rollups: BTreeMap<Rollup, Arc<dyn TableProvider>>,
     fresh: Vec<Fresh>,
     topic: String,
     now_us: i64,
@@ -192,6 +202,11 @@ static FRESHNESS: LazyLock<SchemaRef> = LazyLock::new(|| {
 impl Pin {
     pub(crate) fn table(&self, table: Table) -> Pinned {
         self.tables.get(&table).cloned().unwrap_or(Pinned { stored: None, recent: Vec::new() })
+    }
+
+    /// The rows of a rollup; none where nothing was rolled up yet.
+    pub(crate) fn rollup(&self, rollup: Rollup) -> Option<Arc<dyn TableProvider>> {
+        self.rollups.get(&rollup).cloned()
     }
 
     /// `system.freshness`: a row for each partition.

@@ -5,10 +5,13 @@
 //! changes nothing, and of two that run at once the second is refused.
 
 use crate::commit;
-use crate::lake::{Lake, LakeError, Location, open_or_create_as, transaction_version};
+use crate::lake::{
+    Lake, LakeError, Location, load, open_if_there, open_or_create_as, provider, transaction_version,
+};
 use crate::tables::{EVENT_DATE, Table, column, time};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
@@ -23,11 +26,11 @@ use deltalake::logstore::LogStore;
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 /// A table of what stages did within windows of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rollup {
     /// Minutes.
     StageMinutes,
@@ -140,6 +143,39 @@ pub async fn run(lake: &Lake) -> Result<Vec<Rolled>, LakeError> {
 pub async fn open_or_create(location: &Location, rollup: Rollup) -> Result<DeltaTable, LakeError> {
     let found = location.table(rollup.name(), true)?;
     open_or_create_as(found, rollup.name(), rollup.summary(), &rollup.schema(), &[]).await
+}
+
+/// Rollups for those who only look.
+#[derive(Debug, Default)]
+pub struct Rollups(BTreeMap<Rollup, DeltaTable>);
+
+impl Rollups {
+    /// Loads what was committed since, and what was not there before; whether anything was.
+    pub async fn refresh(&mut self, location: &Location) -> Result<bool, LakeError> {
+        let mut changed = false;
+        for rollup in Rollup::ALL {
+            let before = self.0.get(&rollup).map(DeltaTable::version);
+            match self.0.get_mut(&rollup) {
+                Some(table) => load(table, rollup.name()).await?,
+                None => {
+                    if let Some(table) = open_if_there(location, rollup.name()).await? {
+                        self.0.insert(rollup, table);
+                    }
+                }
+            }
+            changed |= before != self.0.get(&rollup).map(DeltaTable::version);
+        }
+        Ok(changed)
+    }
+
+    /// The rows of those that are there.
+    pub async fn providers(&self) -> Result<BTreeMap<Rollup, Arc<dyn TableProvider>>, LakeError> {
+        let mut providers = BTreeMap::new();
+        for (rollup, table) in &self.0 {
+            providers.insert(*rollup, provider(table, rollup.name()).await?);
+        }
+        Ok(providers)
+    }
 }
 
 async fn bring_up(lake: &Lake, rollup: Rollup) -> Result<Rolled, LakeError> {

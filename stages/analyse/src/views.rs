@@ -4,6 +4,7 @@
 
 mod columns;
 
+use crate::rollups::Rollup;
 use crate::tables::{self, Table};
 use datafusion::arrow::array::{ArrayRef, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
@@ -88,11 +89,12 @@ fn rows() -> Vec<[String; 3]> {
         row(table, "", summary);
         columns.iter().for_each(|(column, doc)| row(table, column, doc));
     }
-    for table in Table::ALL {
-        row(table.name(), "", table.summary());
-        let schema = table.schema();
+    let tables = Table::ALL.map(|table| (table.name(), table.summary(), table.schema()));
+    let rollups = Rollup::ALL.map(|rollup| (rollup.name(), rollup.summary(), rollup.schema()));
+    for (table, summary, schema) in tables.into_iter().chain(rollups) {
+        row(table, "", summary);
         let fields = schema.fields().iter();
-        fields.for_each(|field| row(table.name(), field.name(), tables::comment(field).unwrap_or_default()));
+        fields.for_each(|field| row(table, field.name(), tables::comment(field).unwrap_or_default()));
     }
     rows
 }

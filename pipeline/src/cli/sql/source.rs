@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use treble_analyse::query::{Engine, QueryError};
+use treble_analyse::query::{Engine, QueryError, rows};
 
 /// How long the beginning of an answer waits for the latest rows.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -83,8 +83,8 @@ impl Source {
     /// Asks `statement` for texts, such as names.
     pub(super) fn texts(&self, statement: &str) -> Result<Vec<String>, QueryError> {
         self.runtime.block_on(async {
-            let batches = self.engine.ask(statement, None).await?.collect().await?;
-            Ok(batches.iter().flat_map(treble_analyse::query::texts).collect())
+            let rows = rows(self.engine.ask(statement, None).await?).await?;
+            Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).collect())
         })
     }
 }

@@ -1,7 +1,6 @@
 //! Where a lake is: a folder of this machine, or a bucket.
 
 use super::LakeError;
-use crate::tables::Table;
 use datafusion::object_store::ObjectStore;
 use deltalake::table::builder::parse_table_uri;
 use deltalake::{DeltaTable, DeltaTableBuilder, ensure_table_uri};
@@ -103,9 +102,9 @@ impl Location {
     }
 }
 
-/// Whether `location` leads to a table named after `table`, for those who look from outside.
-pub(super) fn is_missing(location: &Location, table: Table) -> bool {
-    matches!(&location.root, Root::Folder(path) if !path.join(table.name()).exists())
+/// Whether `location` is known to lead to no table called `name`, for those who look from outside.
+pub(super) fn is_missing(location: &Location, name: &str) -> bool {
+    matches!(&location.root, Root::Folder(path) if !path.join(name).exists())
 }
 
 #[cfg(test)]

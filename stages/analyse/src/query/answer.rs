@@ -2,7 +2,7 @@
 
 use super::QueryError;
 use super::limits::Limits;
-use datafusion::arrow::array::AsArray;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -90,12 +90,26 @@ impl Answer {
     }
 }
 
-/// The first column of `batch`, as text.
-#[must_use]
-pub fn texts(batch: &RecordBatch) -> Vec<String> {
-    let Some(column) = batch.columns().first() else { return Vec::new() };
-    let Ok(texts) = cast(column, &DataType::Utf8) else { return Vec::new() };
-    texts.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+/// All rows of a small answer as texts; null is empty.
+///
+/// # Errors
+///
+/// The first error of the query.
+pub async fn rows(answer: Answer) -> Result<Vec<Vec<String>>, QueryError> {
+    let mut rows = Vec::new();
+    for batch in answer.collect().await? {
+        let texts =
+            |column: &ArrayRef| cast(column, &DataType::Utf8).map_err(|error| QueryError::Wrong(error.to_string()));
+        let columns = batch.columns().iter().map(texts).collect::<Result<Vec<_>, _>>()?;
+        let cell = |column: &ArrayRef, row: usize| {
+            let column = column.as_string::<i32>();
+            if column.is_null(row) { String::new() } else { column.value(row).to_owned() }
+        };
+        rows.extend(
+            (0..batch.num_rows()).map(|row| columns.iter().map(|column| cell(column, row)).collect()),
+        );
+    }
+    Ok(rows)
 }
 
 impl Drop for Answer {

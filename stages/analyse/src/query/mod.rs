@@ -16,7 +16,7 @@ mod union;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, texts};
+pub use answer::{Answer, rows};
 pub use check::statements;
 pub use error::QueryError;
 pub use limits::Limits;

@@ -5,6 +5,7 @@ use super::functions;
 use super::union::Union;
 use crate::live::Pin;
 use crate::logins::Logins;
+use crate::rollups::Rollup;
 use crate::tables::Table;
 use crate::views::{self, View};
 use async_trait::async_trait;
@@ -85,6 +86,10 @@ fn pinned(pin: &Pin) -> Result<BTreeMap<String, Arc<dyn TableProvider>>> {
         (table.name().to_owned(), Arc::new(union))
     };
     let mut tables: BTreeMap<_, _> = Table::ALL.into_iter().map(table).collect();
+    for rollup in Rollup::ALL {
+        let union = Union { schema: rollup.schema(), stored: pin.rollup(rollup), recent: Vec::new() };
+        tables.insert(rollup.name().to_owned(), Arc::new(union));
+    }
     tables.insert(views::DOCUMENTATION.to_owned(), views::documentation()?);
     Ok(tables)
 }
