@@ -98,27 +98,28 @@ impl Decoder {
     pub fn push(&mut self, record: Record) {
         self.rows += 1;
         self.bytes += record.value.as_ref().map_or(0, Bytes::len);
-        if let Err(unreadable) = self.route(record) {
+        if let Some(unreadable) = self.route(record) {
             self.unreadable.push(unreadable);
         }
     }
 
-    fn route(&mut self, record: Record) -> Result<(), Unreadable> {
-        let Some(value) = &record.value else { return Err(Unreadable::new(record, None, Reason::NoValue)) };
+    /// Gives `record` to those who can read it, or says why nobody can.
+    fn route(&mut self, record: Record) -> Option<Unreadable> {
+        let Some(value) = &record.value else { return Some(Unreadable::new(record, None, Reason::NoValue)) };
         let frame = match frame::split(value, Format::Avro) {
             Ok(frame) => frame,
-            Err(error) => return Err(Unreadable::new(record, None, Reason::Frame(error))),
+            Err(error) => return Some(Unreadable::new(record, None, Reason::Frame(error))),
         };
         let id = frame.schema_id;
         match self.meanings.get_mut(&id) {
-            None => Err(Unreadable::new(record, Some(id), Reason::UnknownSchema)),
-            Some(Meaning::Refused(reason)) => Err(Unreadable::new(record, Some(id), reason.clone())),
+            None => Some(Unreadable::new(record, Some(id), Reason::UnknownSchema)),
+            Some(Meaning::Refused(reason)) => Some(Unreadable::new(record, Some(id), reason.clone())),
             Some(Meaning::Events(lane)) => {
                 if lane.push(record) {
                     let table = lane.table();
                     self.done.entry(table).or_default().extend(lane.settle(&mut self.unreadable));
                 }
-                Ok(())
+                None
             }
         }
     }

@@ -145,8 +145,14 @@ fn answer(source: &Source, out: &Rows, context: &Context, text: &str) -> Result<
     let say = |text: &str| context.output.say(text);
     let rows = match asked(text) {
         Asked::Nothing | Asked::Quit => return Ok(()),
-        Asked::Help => return Ok(say(HELP)),
-        Asked::Unknown(line) => return Ok(say(&format!("{line} is no command; \\? shows them"))),
+        Asked::Help => {
+            say(HELP);
+            return Ok(());
+        }
+        Asked::Unknown(line) => {
+            say(&format!("{line} is no command; \\? shows them"));
+            return Ok(());
+        }
         Asked::Tables => {
             let sql = "SELECT table_name, description FROM documentation WHERE column_name = '' ORDER BY table_name";
             source.print(sql, out)?
@@ -166,7 +172,10 @@ fn answer(source: &Source, out: &Rows, context: &Context, text: &str) -> Result<
         }
         Asked::Saved(name) => match saved::named(name) {
             Some(saved) => source.print(saved.sql, out)?,
-            None => return Ok(say(&format!("there is no saved question {name:?}; \\saved shows them"))),
+            None => {
+                say(&format!("there is no saved question {name:?}; \\saved shows them"));
+                return Ok(());
+            }
         },
         Asked::Sql(sql) => source.print(sql, out)?,
     };

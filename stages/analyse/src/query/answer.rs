@@ -98,8 +98,9 @@ impl Answer {
 pub async fn rows(answer: Answer) -> Result<Vec<Vec<String>>, QueryError> {
     let mut rows = Vec::new();
     for batch in answer.collect().await? {
-        let texts =
-            |column: &ArrayRef| cast(column, &DataType::Utf8).map_err(|error| QueryError::Wrong(error.to_string()));
+        let texts = |column: &ArrayRef| {
+            cast(column, &DataType::Utf8).map_err(|error| QueryError::Wrong(error.to_string()))
+        };
         let columns = batch.columns().iter().map(texts).collect::<Result<Vec<_>, _>>()?;
         let cell = |column: &ArrayRef, row: usize| {
             let column = column.as_string::<i32>();
