@@ -157,6 +157,9 @@ fn beginnings(snapshot: &BTreeMap<Table, Stored>) -> BTreeMap<i32, i64> {
     beginnings
 }
 
+/// Rollups by name.
+type Rolled = BTreeMap<Rollup, Arc<dyn TableProvider>>;
+
 /// The lake, looked at again and again.
 #[derive(Debug)]
 struct LakeReader {
@@ -184,7 +187,7 @@ impl LakeReader {
     }
 
     /// The latest rollups; `None` where they are those that were looked at before.
-    fn look_at_rollups(&mut self) -> Result<Option<BTreeMap<Rollup, Arc<dyn TableProvider>>>, LakeError> {
+    fn look_at_rollups(&mut self) -> Result<Option<Rolled>, LakeError> {
         let Self { location, rollups, runtime, .. } = self;
         runtime.block_on(async {
             let changed = rollups.refresh(location).await?;

@@ -148,8 +148,9 @@ pub fn serve(
     clock: Arc<dyn Clock>,
     ended: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let metrics = |error: prometheus::Error| ServeError::Metrics(error.to_string());
-    let observer = Arc::new(SqlObserver::new(Arc::clone(&clock)).map_err(metrics)?);
+    let observer = Arc::new(
+        SqlObserver::new(Arc::clone(&clock)).map_err(|error| ServeError::Metrics(error.to_string()))?,
+    );
     let live = live(config, &clock)?;
     let sql = &config.sql;
     let gate = Gate::new(

@@ -1,4 +1,5 @@
 //! A store that fails at one of its writes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use async_trait::async_trait;
 use bytes::Bytes;

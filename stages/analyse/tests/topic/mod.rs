@@ -1,4 +1,5 @@
 //! A topic of events that was never on a Kafka, and lakes that it is stored in.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use datafusion::arrow::array::AsArray;
