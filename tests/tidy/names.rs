@@ -86,8 +86,11 @@ fn dashboards_alerts_and_documents_use_metrics_that_exist() {
     let files = files();
     let literals = Source::read(&metrics_file(files).text).literals;
     let known: BTreeSet<&str> = literals.iter().flat_map(|(_, text)| metrics_in(text)).collect();
+    // Its columns are held to the tables themselves.
+    let is_of_tables = |file: &&File| file.path == "docs/tables.md";
     let users =
         files.iter().filter(|file| file.path.starts_with("monitoring/") || file.path.ends_with(".md"));
+    let users = users.filter(|file| !is_of_tables(file));
     let unknown = users.flat_map(|file| {
         unknown_metrics(&file.text, &known).into_iter().map(|name| format!("{}: {name}", file.path))
     });
