@@ -6,7 +6,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, TokenizerError};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
 use std::collections::VecDeque;
 
 /// How deeply a statement may be nested. The parser recurses once a level.
@@ -20,11 +20,30 @@ const DEPTH: usize = 64;
 pub fn statements(text: &str) -> Result<Vec<String>, QueryError> {
     let wrong = |error: TokenizerError| QueryError::Wrong(error.to_string());
     let dialect = PostgreSqlDialect {};
-    // As they are written: a statement that is printed anew may not be the same.
-    let tokens = Tokenizer::new(&dialect, text).with_unescape(false).tokenize().map_err(wrong)?;
-    let written = |tokens: &[Token]| tokens.iter().map(ToString::to_string).collect::<String>();
-    let means = |tokens: &&[Token]| tokens.iter().any(|token| !matches!(token, Token::Whitespace(_)));
-    Ok(tokens.split(|token| *token == Token::SemiColon).filter(means).map(written).collect())
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(wrong)?;
+    // Cut out of the text: a statement that is printed anew may not be the same.
+    let lines = beginnings_of_lines(text);
+    let place = |location: Location| offset(text, &lines, location);
+    let statement = |tokens: &[TokenWithSpan]| -> Option<String> {
+        let mut meaning = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+        let first = meaning.next()?;
+        let last = meaning.next_back().unwrap_or(first);
+        Some(text[place(first.span.start)..place(last.span.end)].to_owned())
+    };
+    Ok(tokens.split(|token| token.token == Token::SemiColon).filter_map(statement).collect())
+}
+
+/// The offsets of lines in bytes.
+fn beginnings_of_lines(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
+}
+
+/// The offset in bytes of a line and a column that count characters from 1.
+fn offset(text: &str, lines: &[usize], location: Location) -> usize {
+    let index = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+    let begin = lines.get(index(location.line)).copied().unwrap_or(text.len());
+    let column = text[begin..].char_indices().nth(index(location.column));
+    column.map_or(text.len(), |(at, _)| begin + at)
 }
 
 fn parsed(text: &str) -> Result<VecDeque<Statement>, QueryError> {
@@ -147,12 +166,11 @@ mod tests {
     #[test]
     fn statements_are_parted_as_they_are_written() {
         let check = |text, expect: &[&str]| assert_eq!(statements(text).unwrap(), expect, "{text}");
-        check(
-            "SELECT 1; SELECT ';', 'it''s' -- no; end\n;",
-            &["SELECT 1", " SELECT ';', 'it''s' -- no; end\n"],
-        );
+        check("SELECT 1; SELECT ';', 'it''s' -- no; end\n;", &["SELECT 1", "SELECT ';', 'it''s'"]);
         check("COPY t TO 'x.csv'", &["COPY t TO 'x.csv'"]);
-        check("SELECT E'a\\n', \"Odd;Name\", $$x;y$$", &["SELECT E'a\\n', \"Odd;Name\", $$x;y$$"]);
+        check("SELECT\n  'ä' ;\nSELECT 'ö',\n /* ; */ 2;", &["SELECT\n  'ä'", "SELECT 'ö',\n /* ; */ 2"]);
+        let odd = "SELECT E'a\\n', \"Odd;Name\", $$x;y$$";
+        check(odd, &[odd]);
         check(" ; ;\n", &[]);
         assert!(matches!(statements("SELECT 'open"), Err(QueryError::Wrong(_))));
     }
