@@ -221,25 +221,37 @@ impl Ingest {
     }
 
     fn answered(&mut self, Answered { round, answer }: Answered) -> Result<(), IngestError> {
+        self.count(&answer);
         if round != self.round {
             return Ok(());
         }
         match answer {
             Answer::Stands(Ok(found)) => found.into_iter().try_for_each(|found| self.start(found)),
-            Answer::Stands(Err(trouble)) => self.refused(&trouble),
-            Answer::Commit(Ok(Outcome::Committed(receipts))) => {
+            Answer::Stands(Err(trouble)) | Answer::Commit(Err(trouble)) => self.refused(&trouble),
+            Answer::Commit(Ok(Outcome::Committed(_))) => {
                 self.backoff.reset();
                 let positions = self.in_flight.take().unwrap_or_default();
-                self.setup.telemetry.committed(&receipts, &positions);
+                self.setup.telemetry.reached(&positions);
                 self.partitions.committed(&positions);
                 self.tell(false);
                 Ok(())
             }
+            Answer::Commit(Ok(Outcome::Overtaken { .. })) => self.again(),
+        }
+    }
+
+    /// What became of a commit is told although nobody waits for it any more: rows were stored, or were not.
+    fn count(&self, answer: &Answer) {
+        let telemetry = &self.setup.telemetry;
+        match answer {
+            Answer::Commit(Ok(Outcome::Committed(receipts))) => telemetry.committed(receipts),
             Answer::Commit(Ok(Outcome::Overtaken { table, partition })) => {
-                self.setup.telemetry.overtaken(table, partition);
-                self.again()
+                telemetry.overtaken(*table, *partition)
             }
-            Answer::Commit(Err(trouble)) => self.refused(&trouble),
+            Answer::Commit(Err(trouble)) | Answer::Stands(Err(trouble)) => {
+                telemetry.refused(trouble.table(), trouble)
+            }
+            Answer::Stands(Ok(_)) => {}
         }
     }
 
@@ -268,7 +280,6 @@ impl Ingest {
         if !trouble.is_retriable() {
             return Err(IngestError::Lake(trouble.to_string()));
         }
-        self.setup.telemetry.refused(trouble.table(), trouble);
         self.again()
     }
 

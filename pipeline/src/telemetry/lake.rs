@@ -138,7 +138,7 @@ impl LakeTelemetry {
         }
     }
 
-    pub(crate) fn committed(&self, receipts: &[Receipt], positions: &[(i32, i64)]) {
+    pub(crate) fn committed(&self, receipts: &[Receipt]) {
         let now = self.clock.unix_us() as f64 / 1e6;
         for receipt in receipts {
             let Some(label) = LakeTable::of(receipt.table.name()) else { continue };
@@ -155,6 +155,11 @@ impl LakeTelemetry {
             tracing::debug!(table = label.text(), version, rows, files, "committed");
         }
         self.last_processed.set(now);
+    }
+
+    /// The partitions that were ours throughout a commit.
+    pub(crate) fn reached(&self, positions: &[(i32, i64)]) {
+        let now = self.clock.unix_us() as f64 / 1e6;
         for (partition, _) in positions {
             self.all.last_commit.of((Topic::from(self.topic.as_str()), Partition(*partition))).set(now);
         }
