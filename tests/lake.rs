@@ -64,13 +64,13 @@ fn killed_at_any_moment_it_loses_no_row_and_doubles_none() -> Result<()> {
 fn of_two_owners_of_a_partition_the_one_that_was_overtaken_stores_nothing() -> Result<()> {
     let trial = Trial::start("owners")?;
     // It freezes with rows in its hands, and wants to store them once it wakes up.
-    let mut zombie = trial.analyse("a1", &[("lake.flush_interval_ms", "3000".to_owned())])?;
+    let mut zombie = trial.analyse("a1", &[("lake.flush_interval_ms", "5000".to_owned())])?;
     zombie.start()?;
     zombie.await_ready(PATIENCE)?;
     let mut heir = trial.analyse("a2", &[])?;
     thread::scope(|scope| {
         let publishing = scope.spawn(|| trial.publish_slowly(0..16));
-        thread::park_timeout(Duration::from_secs(2));
+        trial.await_rows_in_hand(&zombie)?;
         zombie.signal("STOP")?;
         heir.start()?;
         // It gets all partitions once the frozen one is missed, and stores on.
@@ -87,7 +87,12 @@ fn of_two_owners_of_a_partition_the_one_that_was_overtaken_stores_nothing() -> R
         let metrics = Exposition::read(&worker.metrics().context("no answer")?)?;
         Ok(metrics.sum("treble_lake_commits_total", &[("outcome", "overtaken")]))
     };
-    println!("overtaken: the zombie {} times, its heir {}", overtaken(&zombie)?, overtaken(&heir)?);
+    let (of_zombie, of_heir) = (overtaken(&zombie)?, overtaken(&heir)?);
+    println!(
+        "rows={} overtaken: the zombie {of_zombie} times, its heir {of_heir}",
+        found.events + found.reports
+    );
+    ensure!(of_zombie >= 1.0 && of_heir == 0.0, "the zombie {of_zombie} times, its heir {of_heir}");
     heir.terminate()?;
     zombie.terminate()
 }

@@ -151,6 +151,20 @@ impl Trial {
         Ok(found)
     }
 
+    /// Waits until `worker` has read what it has not stored yet.
+    pub(crate) fn await_rows_in_hand(&self, worker: &Worker) -> Result<()> {
+        let clock = SystemClock::new();
+        loop {
+            let metrics = Exposition::read(&worker.metrics().context("the worker does not answer")?)?;
+            let read = metrics.sum("treble_records_received_total", &[("stage", "analyse")]);
+            if read > metrics.sum("treble_lake_rows_written_total", &[]) {
+                return Ok(());
+            }
+            ensure!(clock.now() < PATIENCE, "nothing is read");
+            thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
     /// Waits until `worker` reads so many partitions.
     pub(crate) fn await_partitions(&self, worker: &Worker, partitions: u32) -> Result<()> {
         let clock = SystemClock::new();
