@@ -15,6 +15,8 @@ use treble_test_support::process::Worker;
 
 /// Enough for several full buffers.
 const EVENTS: u32 = 2_000_000;
+/// Of them so many are different: writing them is not what is measured.
+const DIFFERENT: u32 = 20_000;
 const STREAMS: u32 = 1_000;
 
 /// What decode says of stream `number` once more, as it does: all fields are there that a busy pipeline fills.
@@ -58,12 +60,16 @@ fn fill(stack: &LocalStack, prefix: &str) -> Result<()> {
     let ids = registry.contract_ids(&topics, &["decode", "upscale", "encode"], Registration::Register)?;
     let id = ids.of(Contract::StageEvent, &topics.events())?;
     let publisher = Publisher::new(stack, prefix)?.onto(&topics.events());
-    for number in 0..EVENTS {
+    let framed = |number: u32| {
         let event = event(number);
         let mut value = Vec::with_capacity(256);
         write_header(&mut value, id, Format::Avro);
         value.extend(event.encode()?);
-        publisher.record(Some(event.stream_id.as_bytes()), Some(&value), OwnedHeaders::new())?;
+        anyhow::Ok((event.stream_id, value))
+    };
+    let different = (0..DIFFERENT).map(framed).collect::<Result<Vec<_>>>()?;
+    for (stream, value) in different.iter().cycle().take(EVENTS as usize) {
+        publisher.record(Some(stream.as_bytes()), Some(value), OwnedHeaders::new())?;
     }
     publisher.flush()
 }
