@@ -59,7 +59,11 @@ class Board:
     def document(self):
         """The dashboard as JSON, ready for Grafana's provisioning."""
         document = json.loads(json.dumps(self.made.build(), cls=JSONEncoder))
-        # The toolkit does not know how the Prometheus data source titles a mark.
+        # The toolkit gives every variable what belongs to intervals only.
+        for listed in document["templating"]["list"]:
+            for stray in ("auto", "auto_min", "auto_count"):
+                listed.pop(stray, None)
+        # And it does not know how the Prometheus data source titles a mark.
         for mark, (name, _, _, title, tag) in zip(document["annotations"]["list"], MARKS):
             mark |= {"titleFormat": title, "tagKeys": tag, "step": "30s"}
             if name == "Starts":

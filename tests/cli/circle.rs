@@ -20,8 +20,8 @@ fn place(stack: &LocalStack, prefix: &str) -> Place {
 struct Running(Child);
 
 impl Running {
-    fn start(place: &Place) -> Self {
-        let run = ["run", "--listen", "127.0.0.1:0", "--instance-id", "circle", "--topology", "fused"];
+    fn start(place: &Place, address: &str) -> Self {
+        let run = ["run", "--listen", address, "--instance-id", "circle", "--topology", "fused"];
         Self(place.command(run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
@@ -87,7 +87,12 @@ fn what_is_published_is_fetched_as_the_offline_verb_writes_it_and_the_rest_is_a_
     let place = place(stack, "cli-circle");
     place.treble(["topics", "create"]).code(0);
     place.treble(["fetch", "song"]).code(66).says(&["no stream song", "--follow"]);
-    let running = Running::start(&place);
+    let address = nobody();
+    place
+        .treble(["top", &address, "--once", "--interval", "1"])
+        .code(69)
+        .says(&["nobody answers", "treble lag --listen"]);
+    let running = Running::start(&place, &address);
     let published = place.treble(["publish", "song.wav", "letter.wav", "--output", "json"]).code(0);
     let names: Vec<_> = published.documents().iter().map(|sent| sent["stream_id"].clone()).collect();
     assert_eq!(names, ["song", "letter"]);
@@ -111,7 +116,60 @@ fn what_is_published_is_fetched_as_the_offline_verb_writes_it_and_the_rest_is_a_
         "decode",
     ]);
     dead_letters(&place);
+    tapped(&place);
+    topped(&place, &address);
     assert_eq!(running.drain(), Some(0));
+}
+
+/// What stands on the topics is told for what it is, from where it was asked for.
+fn tapped(place: &Place) {
+    let tap = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        let records = place.treble(["tap", "--output", "json"].iter().chain(arguments)).code(0).documents();
+        assert!(records.iter().all(|record| record["kind"] == "record"), "{records:?}");
+        records
+    };
+    let said = |records: &[serde_json::Value], name: &str| -> Vec<String> {
+        records.iter().map(|record| record["said"][name].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    // Published in chunks: START, then data, then END, and the letter alike.
+    let sent = tap(&["audio.in", "--key", "song"]);
+    let kinds = said(&sent, "kind");
+    assert!(kinds.first().is_some_and(|kind| kind.ends_with("START")), "{kinds:?}");
+    assert!(kinds.last().is_some_and(|kind| kind.ends_with("END")), "{kinds:?}");
+    assert_eq!(tap(&["cli-circle.audio.in", "--key", "song", "--limit", "1"]).len(), 1);
+    let later = sent[1]["offset"].to_string();
+    assert_eq!(tap(&["audio.in", "--key", "song", "--from", &later]).len(), sent.len() - 1);
+    assert!(tap(&["audio.in", "--from", "end"]).is_empty(), "nothing comes after the end");
+    assert_eq!(tap(&["audio.in", "--key", "song", "--from", "1h"]).len(), sent.len());
+
+    let letters = tap(&["dlq", "--limit", "1"]);
+    assert_eq!(
+        (said(&letters, "code"), &letters[0]["content"]),
+        (vec!["not_audio".to_owned()], &"dead_letter".into())
+    );
+    let events = tap(&["events"]);
+    let contents: std::collections::BTreeSet<&str> =
+        events.iter().filter_map(|record| record["content"].as_str()).collect();
+    assert_eq!(contents, ["event", "report"].into(), "an event and a report are told apart");
+    let line = place.treble(["tap", "audio.out", "--key", "song", "--limit", "1"]).code(0).out;
+    assert!(line.contains("song  #0 START audio/flac 48000 Hz"), "{line}");
+    place.treble(["tap", "audio.in", "--partition", "99"]).code(66).says(&["no partition 99"]);
+    place.treble(["tap", "audio.in", "--from", "tuesday"]).code(2).says(&["none of: beginning, end"]);
+    place.treble(["tap", "nothing"]).code(69).says(&["nothing does not exist"]);
+}
+
+/// Two looks at the process that just did all this.
+fn topped(place: &Place, address: &str) {
+    let seen =
+        place.treble(["top", address, "--once", "--interval", "1", "--output", "json"]).code(0).documents();
+    let stage = &seen[0]["stages"][0];
+    assert_eq!(stage["stage"], "decode-upscale-encode");
+    assert!(stage["errors_in_all"].as_f64().is_some_and(|errors| errors >= 1.0), "{stage}");
+    let process = &seen[0]["processes"][0];
+    assert_eq!((&process["answers"], &process["address"]), (&true.into(), &address.into()));
+    assert!(process["memory_bytes"].as_f64().is_some_and(|bytes| bytes > 1e6), "{process}");
+    let text = place.treble(["top", address, "--once", "--interval", "1"]).code(0).out;
+    assert!(text.starts_with("STAGE ") && text.contains(address), "{text}");
 }
 
 fn dead_letters(place: &Place) {

@@ -32,6 +32,8 @@ mod run;
 mod serve;
 mod spectrogram;
 mod sql;
+mod tap;
+mod top;
 mod topics;
 mod upscale;
 mod validate;
@@ -53,6 +55,7 @@ const EXAMPLES: &str = "Examples:
   treble upscale song.mp3 -o song.flac       the same without Kafka
   treble lag                                 how far every group is behind, in seconds too
   treble sql --saved slowest-streams         what was processed, in SQL
+  treble tap audio.in                        the records of a topic, and what they say
   treble doctor                              what is missing, and how to mend it
 ";
 
@@ -82,6 +85,8 @@ enum Verb {
     Lake(lake::LakeVerb),
     Sql(sql::Sql),
     Serve(serve::Serve),
+    Tap(tap::Tap),
+    Top(top::Top),
     Doctor(doctor::Doctor),
     Validate(validate::Validate),
     Graph(graph::Graph),
@@ -142,6 +147,8 @@ impl Verb {
             Self::Lake(verb) => verb.run(context),
             Self::Sql(verb) => verb.run(context),
             Self::Serve(verb) => verb.run(context),
+            Self::Tap(verb) => verb.run(context),
+            Self::Top(verb) => verb.run(context),
             Self::Doctor(verb) => verb.run(context),
             Self::Validate(verb) => verb.run(context),
             Self::Graph(verb) => verb.run(context),

@@ -211,6 +211,14 @@ macro_rules! catalogue {
                 })
             }
 
+            $(
+                #[doc = concat!("The name of `", stringify!($field), "`, for who reads what others export.")]
+                #[must_use]
+                pub const fn $field() -> &'static str {
+                    $name
+                }
+            )+
+
             /// What there is.
             #[must_use]
             pub fn catalogue() -> Vec<Entry> {

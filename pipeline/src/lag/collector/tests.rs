@@ -149,6 +149,13 @@ fn a_clock_that_is_ahead_is_counted_and_never_shown() {
 }
 
 #[test]
+fn what_is_written_during_a_look_is_not_from_the_future() {
+    let mut collector = collector(Told::default());
+    let report = collector.collect(at(97)).unwrap();
+    assert_eq!((one(&report).lag_seconds, report.negative_ages.len()), (Some(0.0), 0));
+}
+
+#[test]
 fn a_group_without_positions_has_no_lag_and_one_that_cannot_be_asked_is_told_of() {
     let mut collector = collector(Told::default());
     let report = collector.collect(at(130)).unwrap();
