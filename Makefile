@@ -55,6 +55,7 @@ bench: setup ## Measure against each stage's limit; writes target/bench/summary.
 monitoring-test: build ## Ask everything that dashboards and rules ask of a pipeline under load; put faults in, see notifications
 	@infra/setup/setup --tests
 	@infra/monitoring/check
+	@infra/monitoring/schema
 	@infra/monitoring/rig
 	@infra/monitoring/live --binary $(TARGET)/debug/treble
 

@@ -74,6 +74,10 @@ impl LagExporter {
             self.errors.of(api(*question)).inc();
             tracing::warn!(?question, what, "not answered");
         }
+        // At 0 from the start, so that a rate sees the first.
+        for log in &report.logs {
+            self.own.negative_age.of((Topic::from(log.topic.as_str()),));
+        }
         for (topic, count) in &report.negative_ages {
             self.own.negative_age.of((Topic::from(topic.as_str()),)).inc_by(*count);
         }
