@@ -13,7 +13,7 @@ from stand import ROOT, fetch, free_port
 sys.path.insert(0, str(ROOT / ".treble/python"))
 from confluent_kafka import Consumer, Producer
 
-STAGES = ("decode", "upscale", "encode")
+STAGES = ("decode", "upscale", "encode", "analyse")
 INPUT = "treble.audio.in"
 
 
@@ -63,7 +63,11 @@ class Pipeline:
 
     def start(self, stage):
         command = [self.binary, "run", "--stages", stage, "--instance-id", f"{stage}-1", "--listen", f"127.0.0.1:{self.ports[stage]}"]
-        self.processes.start(stage, command + ["--set", "upscale.mode=ai"], env=self.spoken(), cwd=ROOT)
+        # The model, and a lake that is written often enough for a minute of load to show.
+        settings = {"analyse": [f"lake.url={self.folder}/lake", "lake.flush_interval_ms=5000"]}.get(stage, ["upscale.mode=ai"])
+        for setting in settings:
+            command += ["--set", setting]
+        self.processes.start(stage, command, env=self.spoken(), cwd=ROOT)
 
     def until_it_answers(self, name):
         for _ in range(600):

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCALE = 60
 PATIENCE = 60  # seconds for any one notification, on a busy machine
 ROUTING_KEY = "key-of-the-rig"
+WRITE_TOKEN = "token-of-the-rig"
 
 
 class Sink:
@@ -25,6 +26,7 @@ class Sink:
     def __init__(self, exposition=lambda path: None):
         self.lock = threading.Lock()
         self.received = []
+        self.written = []
         self.exposition = exposition
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
         self.port = self.server.server_address[1]
@@ -60,7 +62,12 @@ def handler(sink):
             self.answer(200, text) if text else self.answer(503, "down\n")
 
         def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            raw = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path == "/write":
+                sink.written.append((self.headers["Authorization"], self.headers["Content-Encoding"], len(raw)))
+                self.answer(204, "")
+                return
+            body = json.loads(raw)
             with sink.lock:
                 sink.received.append((self.path, body))
             if self.path == "/pagerduty":
@@ -122,10 +129,19 @@ def write_prometheus(folder, alertmanager, jobs):
     (folder / "prometheus.yml").write_text(text)
 
 
+def write_remote(folder, sink):
+    """Adds the block of monitoring/prometheus/remote-write.yml, towards the sink."""
+    block = (ROOT / "monitoring/prometheus/remote-write.yml").read_text().replace("http://127.0.0.1:9201/write", f"http://127.0.0.1:{sink}/write")
+    with open(folder / "prometheus.yml", "a") as file:
+        file.write(block)
+    (folder / "secrets").mkdir(exist_ok=True)
+    (folder / "secrets/remote-write-token").write_text(WRITE_TOKEN)
+
+
 def write_alertmanager(folder, sink):
     source = ROOT / "monitoring/alertmanager"
     shutil.copytree(source / "templates", folder / "templates")
-    (folder / "secrets").mkdir()
+    (folder / "secrets").mkdir(exist_ok=True)
     for name in ("critical", "alerts", "info"):
         (folder / f"secrets/slack-{name}-url").write_text(f"http://127.0.0.1:{sink}/slack/{name}")
     (folder / "secrets/pagerduty-routing-key").write_text(ROUTING_KEY)
