@@ -63,8 +63,8 @@ class Pipeline:
 
     def start(self, stage):
         command = [self.binary, "run", "--stages", stage, "--instance-id", f"{stage}-1", "--listen", f"127.0.0.1:{self.ports[stage]}"]
-        # The model, and a lake that is written often enough for a minute of load to show.
-        settings = {"analyse": [f"lake.url={self.folder}/lake", "lake.flush_interval_ms=5000"]}.get(stage, ["upscale.mode=ai"])
+        # The model, and a lake that is written as often as scaled alerts want.
+        settings = {"analyse": [f"lake.url={self.folder}/lake", "lake.flush_interval_ms=1000"]}.get(stage, ["upscale.mode=ai"])
         for setting in settings:
             command += ["--set", setting]
         self.processes.start(stage, command, env=self.spoken(), cwd=ROOT)
