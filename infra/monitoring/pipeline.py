@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import wave
+from os import environ, getpid
 
 from stand import ROOT, fetch, free_port
 
@@ -38,7 +39,8 @@ class Pipeline:
 
     def __enter__(self):
         infra = ROOT / "infra/kafka"
-        subprocess.run([infra / "up", "--dir", self.kafka, "--ports", "auto"], check=True, capture_output=True)
+        # Gone with this process, however it ends.
+        subprocess.run([infra / "up", "--dir", self.kafka, "--ports", "auto", "--owner", str(getpid())], check=True, capture_output=True)
         lines = [line.removeprefix("export ") for line in (self.kafka / "env").read_text().splitlines() if "=" in line and not line.startswith("#")]
         self.environment = {name: value.strip("'\"") for name, value in (line.split("=", 1) for line in lines)}
         self.servers = self.environment["TREBLE_BOOTSTRAP_SERVERS"]
@@ -57,8 +59,6 @@ class Pipeline:
         subprocess.run([ROOT / "infra/kafka/down", "--dir", self.kafka, "--now", "--purge"], capture_output=True)
 
     def spoken(self):
-        from os import environ
-
         return environ | self.environment | {"TREBLE_LOG_FORMAT": "json"}
 
     def start(self, stage):
