@@ -39,8 +39,10 @@ class Pipeline:
 
     def __enter__(self):
         infra = ROOT / "infra/kafka"
-        # Gone with this process, however it ends.
-        subprocess.run([infra / "up", "--dir", self.kafka, "--ports", "auto", "--owner", str(getpid())], check=True, capture_output=True)
+        # Gone with this process, however it ends. What watches for that keeps its output open: a file, no pipe.
+        with open(self.folder / "kafka.log", "w") as log:
+            started = [infra / "up", "--dir", self.kafka, "--ports", "auto", "--owner", str(getpid())]
+            subprocess.run(started, check=True, stdout=log, stderr=log)
         lines = [line.removeprefix("export ") for line in (self.kafka / "env").read_text().splitlines() if "=" in line and not line.startswith("#")]
         self.environment = {name: value.strip("'\"") for name, value in (line.split("=", 1) for line in lines)}
         self.servers = self.environment["TREBLE_BOOTSTRAP_SERVERS"]
