@@ -93,7 +93,7 @@ impl Account {
     }
 
     /// The highest frequency of the result: resampling alone keeps the source's, below the new Nyquist frequency. What
-    /// a model adds is not measured.
+    /// a model adds is measured, where the sound is.
     fn bandwidth_after_hz(&self, rate_out_hz: Option<i32>) -> Option<i32> {
         let resampled = self.mode == Mode::Baseline || self.full_band;
         let before = self.bandwidth_before_hz.filter(|_| resampled).and_then(|hz| i32::try_from(hz).ok())?;
@@ -334,7 +334,9 @@ pub fn stream_report(
         samples_clipped: whole(account.samples_clipped),
         silence_seconds: measures.map(|measures| measures.silence_seconds),
         bandwidth_before_hz: account.bandwidth_before_hz.and_then(known),
-        bandwidth_after_hz: account.bandwidth_after_hz(rate_out_hz),
+        bandwidth_after_hz: account
+            .bandwidth_after_hz(rate_out_hz)
+            .or_else(|| measures.and_then(|measures| measures.bandwidth_hz).and_then(known)),
         gaps: whole(account.gaps),
         errors: whole(account.errors),
         device: model.map(|[device, _, _]| device.clone()),

@@ -1,9 +1,10 @@
-//! Measures the sound of what the last stage takes: loudness and true peak (EBU R 128, ITU-R BS.1770-4), silence.
+//! Measures the sound of what the last stage takes: loudness and true peak (EBU R 128, ITU-R BS.1770-4), silence, and the band.
 //!
 //! Attached around the stage as it is built. A successor that goes on in the middle of a stream has not heard its
 //! beginning, and measures nothing.
 
 use super::blueprint::Decorate;
+use crate::spectrum::Band;
 use crate::stages::ErasedStage;
 use ebur128::{EbuR128, Mode};
 use std::sync::Arc;
@@ -45,6 +46,7 @@ enum Meter {
     Heard {
         meter: Box<EbuR128>,
         silent_frames: u64,
+        band: Box<Band>,
     },
     /// The beginning was missed, or the format is beyond the standard.
     Void,
@@ -67,7 +69,11 @@ impl Meter {
             // The histogram bounds what an endless stream costs, at a precision of 0.1 LU.
             let mode = Mode::I | Mode::TRUE_PEAK | Mode::HISTOGRAM;
             *self = match EbuR128::new(spec.channels.into(), spec.rate.hz(), mode) {
-                Ok(meter) => Self::Heard { meter: Box::new(meter), silent_frames: 0 },
+                Ok(meter) => Self::Heard {
+                    meter: Box::new(meter),
+                    silent_frames: 0,
+                    band: Box::new(Band::new(spec.rate.hz())),
+                },
                 Err(_) => Self::Void,
             };
         }
@@ -75,7 +81,8 @@ impl Meter {
             return;
         }
         let planes: Vec<&[f32]> = block.planes().iter().map(Vec::as_slice).collect();
-        if let Self::Heard { meter, silent_frames } = self {
+        if let Self::Heard { meter, silent_frames, band } = self {
+            band.hear(&planes);
             let loud = |frame: &usize| planes.iter().any(|plane| plane[*frame].abs() >= SILENCE);
             *silent_frames += (0..block.frames()).filter(|frame| !loud(frame)).count() as u64;
             if meter.add_frames_planar_f32(&planes).is_err() {
@@ -85,13 +92,14 @@ impl Meter {
     }
 
     fn read(&self) -> Option<Measures> {
-        let Self::Heard { meter, silent_frames } = self else { return None };
+        let Self::Heard { meter, silent_frames, band } = self else { return None };
         let peak =
             (0..meter.channels()).filter_map(|channel| meter.true_peak(channel).ok()).fold(0.0, f64::max);
         Some(Measures {
             loudness_lufs: meter.loudness_global().ok().filter(|loudness| loudness.is_finite()),
             true_peak_dbtp: (peak > 0.0).then(|| 20.0 * peak.log10()),
             silence_seconds: *silent_frames as f64 / f64::from(meter.rate()),
+            bandwidth_hz: band.highest_hz(),
         })
     }
 }
@@ -177,6 +185,7 @@ mod tests {
         assert!((measures.loudness_lufs.unwrap() + 23.0).abs() <= 0.1, "{measures:?}");
         assert!((measures.true_peak_dbtp.unwrap() + 23.0).abs() <= 0.2, "{measures:?}");
         assert!(measures.silence_seconds < 0.2, "{measures:?}");
+        assert!(measures.bandwidth_hz.unwrap().abs_diff(997) < 400, "{measures:?}");
     }
 
     #[test]

@@ -52,4 +52,6 @@ pub struct Measures {
     pub true_peak_dbtp: Option<f64>,
     /// Seconds in which no channel reaches -60 dBFS.
     pub silence_seconds: f64,
+    /// The highest frequency at which there is sound now and then, in Hz; `None` for silence.
+    pub bandwidth_hz: Option<u32>,
 }

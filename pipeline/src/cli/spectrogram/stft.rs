@@ -1,15 +1,7 @@
 //! The short-time Fourier transform of a signal, summed up for the columns of a picture.
 
-use realfft::RealFftPlanner;
+use crate::spectrum::{Transform, WINDOW_SECONDS, highest_hz};
 use treble_core::PcmBlock;
-
-/// Level of a bin above which it holds sound, in dB under a full-scale sine: the noise of 16 bits lies 45 dB lower.
-const CONTENT_DB: f32 = -80.0;
-/// One column in this many must hold it: consonants are rare, and a click is no band.
-const CONTENT_COLUMNS: usize = 20;
-
-/// Length of the window, in seconds: a compromise between 47 Hz and 21 ms of blur.
-const WINDOW_SECONDS: f32 = 0.0213;
 
 /// All channels of a file, mixed.
 #[derive(Debug, Default)]
@@ -88,13 +80,7 @@ impl Spectrogram {
     )]
     pub(super) fn bandwidth_hz(&self) -> u32 {
         let heard: Vec<&Vec<f32>> = self.columns.iter().filter(|bins| !bins.is_empty()).collect();
-        let floor = 10_f32.powf(CONTENT_DB / 10.0);
-        let holds_sound = |bin: &usize| {
-            heard.iter().filter(|bins| bins[*bin] > floor).count() * CONTENT_COLUMNS > heard.len()
-        };
-        let bins = heard.first().map_or(0, |bins| bins.len());
-        let highest = (0..bins).rev().find(holds_sound);
-        highest.map_or(0, |bin| (bin as f32 * self.hz_per_bin).round() as u32)
+        highest_hz(&heard, self.hz_per_bin)
     }
 
     /// The highest level between two frequencies, in dB under a full-scale sine; −∞ where there is nothing.
@@ -109,42 +95,6 @@ impl Spectrogram {
         let last = ((high_hz / self.hz_per_bin).round() as usize).max(first + 1).min(bins.len());
         let strongest = bins.get(first..last).unwrap_or_default().iter().copied().fold(0.0, f32::max);
         10.0 * strongest.log10()
-    }
-}
-
-struct Transform {
-    plan: std::sync::Arc<dyn realfft::RealToComplex<f32>>,
-    window: Vec<f32>,
-    scale: f32,
-    input: Vec<f32>,
-    output: Vec<realfft::num_complex::Complex<f32>>,
-}
-
-impl Transform {
-    #[expect(clippy::cast_precision_loss, reason = "windows are short")]
-    fn new(size: usize) -> Self {
-        let plan = RealFftPlanner::new().plan_fft_forward(size);
-        // Hann, periodic.
-        let phase = |index: usize| std::f32::consts::TAU * index as f32 / size as f32;
-        let window: Vec<f32> = (0..size).map(|index| 0.5 - 0.5 * phase(index).cos()).collect();
-        let scale = 2.0 / window.iter().sum::<f32>();
-        let (input, output) = (plan.make_input_vec(), plan.make_output_vec());
-        Self { plan, window, scale, input, output }
-    }
-
-    /// Adds the power spectrum around `centre`; silence lies beyond both ends.
-    fn add_power(&mut self, samples: &[f32], centre: usize, power: &mut [f32]) {
-        let half = self.window.len() / 2;
-        for (index, (slot, weight)) in self.input.iter_mut().zip(&self.window).enumerate() {
-            let sample = (centre + index).checked_sub(half).and_then(|at| samples.get(at));
-            *slot = sample.copied().unwrap_or(0.0) * weight;
-        }
-        self.plan
-            .process(&mut self.input, &mut self.output)
-            .expect("the buffers were made by the plan and have its lengths");
-        for (sum, bin) in power.iter_mut().zip(&self.output) {
-            *sum += (bin * self.scale).norm_sqr();
-        }
     }
 }
 
