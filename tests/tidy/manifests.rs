@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("datafusion", &["treble-analyse", "treble-pipeline"]),
     ("deltalake", &["treble-analyse"]),
     ("object_store", &["treble-analyse"]),
-    ("prost", &["treble-schemas"]),
+    ("prost", &["treble-schemas", "treble-pipeline"]),
     ("apache-avro", &["treble-schemas"]),
     ("rdkafka", &["treble-pipeline", "treble-tests", "treble-benches"]),
     ("schema_registry_converter", &["treble-pipeline"]),

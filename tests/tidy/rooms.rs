@@ -15,6 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("opentelemetry_otlp", &["telemetry/"]),
     ("arrow_flight", &["query/"]),
     ("datafusion_postgres", &["query/"]),
+    ("prost", &["query/flight/"]),
     ("tonic", &["admin/", "query/"]),
     ("clap", &["cli/", "cli.rs"]),
     ("clap_complete", &["cli/", "cli.rs"]),

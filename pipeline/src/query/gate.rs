@@ -84,6 +84,26 @@ impl Gate {
         outcome.map(Some)
     }
 
+    /// As [`Self::admit`], for who shows a name beside its `token`: both must fit.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`].
+    pub fn admit_as(
+        &self,
+        protocol: Protocol,
+        client: IpAddr,
+        name: &str,
+        token: &str,
+    ) -> Result<Option<String>, Denied> {
+        if self.is_open() {
+            return Ok(None);
+        }
+        let outcome = self.name_of(Some(token)).and_then(|owner| (owner == name).then_some(()).ok_or(Denied::Unknown));
+        self.note(protocol, client, Some(name.to_owned()), outcome.is_ok());
+        outcome.map(|()| Some(name.to_owned()))
+    }
+
     fn name_of(&self, token: Option<&str>) -> Result<String, Denied> {
         let token = token.filter(|token| !token.is_empty()).ok_or(Denied::Missing)?;
         // Digests are compared, so that the time that it takes says nothing about the token.
@@ -180,6 +200,10 @@ mod tests {
         assert_eq!(admit(Some("1816")), Err(Denied::Unknown));
         assert_eq!(admit(Some("")), Err(Denied::Missing));
         assert_eq!(admit(None), Err(Denied::Missing));
+        let admit_as = |name, token| gate.admit_as(Protocol::Flight, CLIENT, name, token);
+        assert_eq!(admit_as("ada", "1815"), Ok(Some("ada".to_owned())));
+        assert_eq!(admit_as("grace", "1815"), Err(Denied::Unknown), "it is Ada's");
+        assert_eq!(admit_as("", ""), Err(Denied::Missing));
         fs::write(&path, "ada 1815\n").unwrap();
         assert_eq!(admit(Some("1906")), Err(Denied::Unknown), "without a restart");
         fs::remove_file(&path).unwrap();

@@ -5,8 +5,13 @@
 //! door's protocol. Deliberately absent: what SQL means and what is refused, which is `treble_analyse::query`'s business.
 
 pub mod feed;
+pub mod flight;
 pub mod gate;
 pub mod http;
+pub mod pg;
 pub mod serve;
 pub mod service;
 pub mod tls;
+
+#[cfg(test)]
+mod testing;

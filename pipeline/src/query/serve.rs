@@ -1,8 +1,10 @@
 //! Opens the doors and keeps them supplied, until the process is told to end.
 
 use super::feed::{Feed, FeedError};
+use super::flight;
 use super::gate::{Gate, GateError};
 use super::http;
+use super::pg;
 use super::service::Service;
 use super::tls::{Tls, TlsError};
 use crate::admin::http as admin;
@@ -84,6 +86,12 @@ pub struct House {
 pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
+    /// Asked for when `asked` becomes true.
+    #[cfg(test)]
+    pub(super) const fn on(asked: watch::Receiver<bool>) -> Self {
+        Self(asked)
+    }
+
     /// Waits until it is asked for.
     pub async fn asked(mut self) {
         // Whoever could ask is gone: that is asking, too.
@@ -226,7 +234,8 @@ async fn open(
         let (house, stop) = (house.clone(), Stop(asked.clone()));
         match protocol {
             Protocol::Http => open.spawn(http::serve(listener, house, stop)),
-            Protocol::Flight | Protocol::Pgwire => continue,
+            Protocol::Flight => open.spawn(flight::serve(listener, house, stop)),
+            Protocol::Pgwire => open.spawn(pg::serve(listener, house, stop)),
         };
     }
     tokio::select! {

@@ -5,7 +5,7 @@ use crate::telemetry::sql::{SqlObserver, Timer};
 use std::sync::Arc;
 use treble_analyse::arrow::datatypes::SchemaRef;
 use treble_analyse::arrow::record_batch::RecordBatch;
-use treble_analyse::query::{Answer, Engine, ParamValues, Planned, QueryError};
+use treble_analyse::query::{Answer, Dialect, Engine, ParamValues, Planned, QueryError};
 
 /// Answers statements, and counts them.
 #[derive(Debug)]
@@ -39,8 +39,24 @@ impl Service {
     ///
     /// See [`Engine::plan`].
     pub async fn plan(&self, sql: &str) -> Result<Planned, QueryError> {
+        self.prepared(self.engine.plan(sql)).await
+    }
+
+    /// As [`Self::plan`], in a session of `dialect`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Engine::plan_in`].
+    pub async fn plan_in(&self, dialect: &Dialect, sql: &str) -> Result<Planned, QueryError> {
+        self.prepared(self.engine.plan_in(dialect, sql)).await
+    }
+
+    async fn prepared(
+        &self,
+        planning: impl Future<Output = Result<Planned, QueryError>>,
+    ) -> Result<Planned, QueryError> {
         let timer = self.observer.ask(Asked::Prepare);
-        let planned = self.engine.plan(sql).await;
+        let planned = planning.await;
         timer.stop(planned.as_ref().err().map_or(Answered::Ok, answered));
         planned
     }
@@ -51,8 +67,30 @@ impl Service {
     ///
     /// See [`Engine::ask`].
     pub async fn ask(&self, sql: &str, parameters: Option<ParamValues>) -> Result<Rows, QueryError> {
-        let timer = self.observer.ask(asked(sql));
-        match self.engine.ask(sql, parameters).await {
+        self.rows(asked(sql), self.engine.ask(sql, parameters)).await
+    }
+
+    /// As [`Self::ask`], in a session of `dialect`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Engine::ask_in`].
+    pub async fn ask_in(
+        &self,
+        dialect: &Dialect,
+        sql: &str,
+        parameters: Option<ParamValues>,
+    ) -> Result<Rows, QueryError> {
+        self.rows(asked(sql), self.engine.ask_in(dialect, sql, parameters)).await
+    }
+
+    async fn rows(
+        &self,
+        asked: Asked,
+        asking: impl Future<Output = Result<Answer, QueryError>>,
+    ) -> Result<Rows, QueryError> {
+        let timer = self.observer.ask(asked);
+        match asking.await {
             Ok(answer) => Ok(Rows { answer, timer: Some(timer) }),
             Err(error) => {
                 timer.stop(answered(&error));

@@ -78,7 +78,7 @@ pub(crate) const SYSTEM: [(&str, &str, columns::Columns); 2] = [
 ];
 
 /// A row of the documentation: table, column, type, meaning. A row without a column is about the table.
-fn rows() -> Vec<[String; 3]> {
+pub(crate) fn rows() -> Vec<[String; 3]> {
     let mut rows = Vec::new();
     let mut row = |table: &str, column: &str, doc: &str| rows.push([table, column, doc].map(str::to_owned));
     for view in View::ALL {

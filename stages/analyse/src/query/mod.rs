@@ -6,6 +6,8 @@
 
 mod answer;
 mod check;
+mod descriptions;
+mod dialect;
 mod error;
 mod functions;
 mod limits;
@@ -18,6 +20,7 @@ mod tests;
 
 pub use answer::{Answer, rows};
 pub use check::statements;
+pub use dialect::Dialect;
 pub use error::QueryError;
 pub use limits::Limits;
 pub use session::{CATALOG, SCHEMA, SYSTEM};
@@ -28,7 +31,6 @@ pub use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SessionContext};
 use std::sync::Arc;
@@ -55,6 +57,15 @@ impl Planned {
         &self.plan
     }
 
+    /// The same with `parameters` for its placeholders, which may tell more about its columns.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::Wrong`] where they do not fit.
+    pub fn with(self, parameters: ParamValues) -> Result<Self, QueryError> {
+        Ok(Self { plan: self.plan.with_param_values(parameters)?, context: self.context })
+    }
+
     /// The columns of the answer.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
@@ -67,7 +78,7 @@ impl Planned {
 pub struct Engine {
     live: Arc<Live>,
     limits: Limits,
-    base: SessionState,
+    plain: Dialect,
     memory: Arc<dyn MemoryPool>,
     running: Arc<Semaphore>,
     /// `None` only while it is dropped.
@@ -98,7 +109,7 @@ impl Engine {
             .build()
             .map_err(|error| QueryError::Internal(error.to_string()))?;
         Ok(Self {
-            base: session::base(runtime, limits.threads.max(1))?,
+            plain: Dialect::plain(session::base(runtime, limits.threads.max(1))?),
             running: Arc::new(Semaphore::new(limits.queries)),
             threads: Some(threads),
             live,
@@ -131,18 +142,43 @@ impl Engine {
     ///
     /// All of [`QueryError`] but those of rows.
     pub async fn plan(&self, sql: &str) -> Result<Planned, QueryError> {
-        self.within(Instant::now() + self.limits.time, self.planned(sql)?).await
+        self.plan_in(&self.plain, sql).await
+    }
+
+    /// As [`Self::plan`], in a session of `dialect`.
+    ///
+    /// # Errors
+    ///
+    /// All of [`QueryError`] but those of rows.
+    pub async fn plan_in(&self, dialect: &Dialect, sql: &str) -> Result<Planned, QueryError> {
+        self.within(Instant::now() + self.limits.time, self.planned(dialect, sql)?).await
+    }
+
+    /// What `prepare` adds to a session, for a protocol whose tools expect functions or schemas of their own. Statements are
+    /// checked and limited as without.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::Internal`] where `prepare` fails.
+    pub async fn dialect<E: std::fmt::Display>(
+        &self,
+        prepare: impl FnOnce(&SessionContext) -> Result<(), E>,
+    ) -> Result<Dialect, QueryError> {
+        let model = self.plain.model()?;
+        prepare(&model).map_err(|error| QueryError::Internal(error.to_string()))?;
+        self.within(Instant::now() + self.limits.time, Dialect::of(model)).await
     }
 
     fn planned(
         &self,
+        dialect: &Dialect,
         sql: &str,
     ) -> Result<impl Future<Output = Result<Planned, QueryError>> + Send + use<>, QueryError> {
         let statement = check::statement(sql, &self.limits)?;
         check::kind(&statement)?;
-        let (base, pin, live) = (self.base.clone(), self.live.pin(), Arc::clone(&self.live));
+        let (dialect, pin, live) = (dialect.clone(), self.live.pin(), Arc::clone(&self.live));
         Ok(async move {
-            let context = session::over(&base, &pin, live.logins())?;
+            let context = session::over(&dialect, &pin, live.logins())?;
             let plan = context.state().statement_to_plan(statement).await?;
             check::plan(&plan)?;
             Ok(Planned { context, plan })
@@ -174,9 +210,23 @@ impl Engine {
     ///
     /// All of [`QueryError`] but those of rows, which the answer tells.
     pub async fn ask(&self, sql: &str, parameters: Option<ParamValues>) -> Result<Answer, QueryError> {
+        self.ask_in(&self.plain, sql, parameters).await
+    }
+
+    /// As [`Self::ask`], in a session of `dialect`.
+    ///
+    /// # Errors
+    ///
+    /// All of [`QueryError`] but those of rows, which the answer tells.
+    pub async fn ask_in(
+        &self,
+        dialect: &Dialect,
+        sql: &str,
+        parameters: Option<ParamValues>,
+    ) -> Result<Answer, QueryError> {
         let deadline = Instant::now() + self.limits.time;
         let permit = self.permit()?;
-        let planned = self.planned(sql)?;
+        let planned = self.planned(dialect, sql)?;
         let limits = self.limits;
         self.within(deadline, async move {
             let Planned { context, mut plan } = planned.await?;

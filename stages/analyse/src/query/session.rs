@@ -1,6 +1,7 @@
 //! The session of one query: base tables pinned to one moment, views planned when they are named.
 
 use super::QueryError;
+use super::dialect::Dialect;
 use super::functions;
 use super::union::Union;
 use crate::live::Pin;
@@ -53,22 +54,25 @@ pub(super) fn base(runtime: Arc<RuntimeEnv>, threads: usize) -> Result<SessionSt
 }
 
 /// A session over what `pin` holds, for one statement.
-pub(super) fn over(base: &SessionState, pin: &Pin, logins: &Logins) -> Result<SessionContext> {
+pub(super) fn over(dialect: &Dialect, pin: &Pin, logins: &Logins) -> Result<SessionContext> {
+    let base = &dialect.base;
     let freshness = pin.freshness()?;
     let mut tables = pinned(pin)?;
     tables.insert("freshness".to_owned(), Arc::clone(&freshness));
     let tables = Arc::new(Base(tables));
-    let inner = with_schemas(base, [(SCHEMA, Arc::clone(&tables) as Arc<dyn SchemaProvider>)])?;
+    let inner = with_schemas(base, [(SCHEMA, Arc::clone(&tables) as _)])?;
     let system: BTreeMap<_, _> =
         [("freshness".to_owned(), freshness), ("logins".to_owned(), logins.table()?)].into();
     let public = Arc::new(Public { tables, inner: SessionContext::new_with_state(inner) });
-    let state = with_schemas(base, [(SCHEMA, public as _), (SYSTEM, Arc::new(Base(system)) as _)])?;
+    let added = dialect.schemas.iter().map(|(name, schema)| (name.as_str(), Arc::clone(schema)));
+    let own: [(&str, Arc<dyn SchemaProvider>); 2] = [(SCHEMA, public), (SYSTEM, Arc::new(Base(system)))];
+    let state = with_schemas(base, own.into_iter().chain(added))?;
     Ok(SessionContext::new_with_state(state))
 }
 
-fn with_schemas<const N: usize>(
+fn with_schemas<'a>(
     base: &SessionState,
-    schemas: [(&str, Arc<dyn SchemaProvider>); N],
+    schemas: impl IntoIterator<Item = (&'a str, Arc<dyn SchemaProvider>)>,
 ) -> Result<SessionState> {
     let catalog = Arc::new(datafusion::catalog::MemoryCatalogProvider::new());
     for (name, schema) in schemas {
@@ -96,7 +100,7 @@ fn pinned(pin: &Pin) -> Result<BTreeMap<String, Arc<dyn TableProvider>>> {
 
 /// Tables by name, which nobody can add to.
 #[derive(Debug)]
-struct Base(BTreeMap<String, Arc<dyn TableProvider>>);
+pub(super) struct Base(pub(super) BTreeMap<String, Arc<dyn TableProvider>>);
 
 #[async_trait]
 impl SchemaProvider for Base {

@@ -1,0 +1,83 @@
+//! What all sessions share.
+
+use super::cancel::Sessions;
+use super::error::Fault;
+use super::local::Local;
+use crate::query::serve::House;
+use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_postgres::datafusion_pg_catalog::setup_pg_catalog;
+use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
+use datafusion_postgres::pgwire::api::auth::sasl::scram::ScramServerAuth;
+use std::fmt;
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+use treble_analyse::query::{CATALOG, Dialect, QueryError};
+
+/// The most that a message may have beside a statement: parameters, and what wraps them.
+const BESIDE_BYTES: usize = 256 << 10;
+
+/// The door.
+pub(super) struct Door {
+    pub(super) house: House,
+    /// Sessions that have `pg_catalog` and its functions.
+    pub(super) dialect: Dialect,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) scram: ScramServerAuth,
+    /// Whether a login can be bound to the certificate (RFC 5929).
+    pub(super) binds_channels: bool,
+    pub(super) tls: Option<TlsAcceptor>,
+    parser: PostgresCompatibilityParser,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").field("house", &self.house).field("dialect", &self.dialect).finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    /// A door of `house`.
+    ///
+    /// # Errors
+    /// The catalogue cannot be made: a defect.
+    pub(super) async fn new(house: House) -> Result<Self, QueryError> {
+        let engine = house.service.engine();
+        let dialect = engine.dialect(|session| setup_pg_catalog(session, CATALOG, EmptyContextProvider)).await?;
+        let mut scram = ScramServerAuth::new();
+        // A certificate whose algorithm has no hash to bind to is no reason not to serve.
+        let binds_channels =
+            house.tls.as_ref().is_some_and(|tls| scram.configure_certificate(&tls.certificate).is_ok());
+        Ok(Self {
+            tls: house.tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.server))),
+            sessions: Arc::default(),
+            parser: PostgresCompatibilityParser::new(),
+            house,
+            dialect,
+            scram,
+            binds_channels,
+        })
+    }
+
+    /// The longest message of a client that is known, in bytes.
+    pub(super) fn message_bytes(&self) -> usize {
+        self.house.service.engine().limits().statement_bytes + BESIDE_BYTES
+    }
+
+    /// The statements in `sql`, in words that the engine understands. What is no SQL is left as it is: the engine says why.
+    ///
+    /// # Errors
+    /// It is too long to be looked at.
+    pub(super) fn statements(&self, sql: &str) -> Result<Vec<String>, Fault> {
+        let limit = self.house.service.engine().limits().statement_bytes;
+        if sql.len() > limit {
+            return Err(QueryError::TooLong { bytes: sql.len(), limit }.into());
+        }
+        if Local::of(sql).is_some() {
+            return Ok(vec![sql.to_owned()]);
+        }
+        Ok(match self.parser.parse(sql) {
+            Ok(statements) => statements.iter().map(ToString::to_string).collect(),
+            Err(_) => vec![sql.to_owned()],
+        })
+    }
+}
