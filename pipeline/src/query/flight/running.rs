@@ -44,7 +44,7 @@ impl Running {
             .map(|(number, _)| *number)
             .collect();
         // Nobody may listen any more: then it has ended, which is what was asked for.
-        meant.iter().filter_map(|call| calls.remove(call)).for_each(|call| drop(call.stop.send(())));
+        meant.iter().filter_map(|call| calls.remove(call)).for_each(|call| call.stop.send(()).unwrap_or(()));
         !meant.is_empty()
     }
 

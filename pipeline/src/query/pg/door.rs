@@ -2,7 +2,6 @@
 
 use super::cancel::Sessions;
 use super::error::Fault;
-use super::local::Local;
 use crate::query::serve::House;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_postgres::datafusion_pg_catalog::setup_pg_catalog;
@@ -11,10 +10,14 @@ use datafusion_postgres::pgwire::api::auth::sasl::scram::ScramServerAuth;
 use std::fmt;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
-use treble_analyse::query::{CATALOG, Dialect, QueryError};
+use treble_analyse::query::{CATALOG, Dialect, QueryError, statements};
 
 /// The most that a message may have beside a statement: parameters, and what wraps them.
 const BESIDE_BYTES: usize = 256 << 10;
+
+/// What a statement has that is to be put into the engine's words.
+const POSTGRES_ONLY: [&str; 8] =
+    ["pg_", "::reg", "any(", "any (", "all(", "current_user", "session_user", " collate "];
 
 /// The door.
 pub(super) struct Door {
@@ -66,18 +69,24 @@ impl Door {
     /// The statements in `sql`, in words that the engine understands. What is no SQL is left as it is: the engine says why.
     ///
     /// # Errors
-    /// It is too long to be looked at.
+    /// It is too long to be looked at, or a quote is not closed.
     pub(super) fn statements(&self, sql: &str) -> Result<Vec<String>, Fault> {
         let limit = self.house.service.engine().limits().statement_bytes;
         if sql.len() > limit {
             return Err(QueryError::TooLong { bytes: sql.len(), limit }.into());
         }
-        if Local::of(sql).is_some() {
-            return Ok(vec![sql.to_owned()]);
+        Ok(statements(sql)?.into_iter().map(|statement| self.understood(statement)).collect())
+    }
+
+    /// Tools ask PostgreSQL's catalogue in words that only PostgreSQL has. Whatever else is asked stays as it is written.
+    fn understood(&self, sql: String) -> String {
+        let lower = sql.to_ascii_lowercase();
+        if !POSTGRES_ONLY.iter().any(|word| lower.contains(word)) {
+            return sql;
         }
-        Ok(match self.parser.parse(sql) {
-            Ok(statements) => statements.iter().map(ToString::to_string).collect(),
-            Err(_) => vec![sql.to_owned()],
-        })
+        match self.parser.parse(&sql).as_deref() {
+            Ok([statement]) => statement.to_string(),
+            _ => sql,
+        }
     }
 }
