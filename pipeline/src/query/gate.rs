@@ -99,7 +99,8 @@ impl Gate {
         if self.is_open() {
             return Ok(None);
         }
-        let outcome = self.name_of(Some(token)).and_then(|owner| (owner == name).then_some(()).ok_or(Denied::Unknown));
+        let outcome =
+            self.name_of(Some(token)).and_then(|owner| (owner == name).then_some(()).ok_or(Denied::Unknown));
         self.note(protocol, client, Some(name.to_owned()), outcome.is_ok());
         outcome.map(|()| Some(name.to_owned()))
     }

@@ -31,6 +31,9 @@ use treble_schemas::topic::PrefixError;
 /// How long answers that are on their way may take when the process is told to end.
 const FAREWELL: Duration = Duration::from_secs(10);
 
+/// The stack of a thread that reads statements, of which only what is used becomes memory: reading recurses over them.
+const STACK_BYTES: usize = 64 << 20;
+
 /// The doors cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -177,7 +180,11 @@ pub fn serve(
     };
     observer.limit(Protocol::Pgwire, sql.max_sessions);
     let supply = Supply::start(config, lake, live, clock)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(open(doors, house, Arc::clone(&supply.ready), ended));
     supply.end();
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -53,7 +53,8 @@ impl Model {
         live.append(0, vec![(Table::StreamReports, reports)], reading).unwrap();
         let clock = Arc::new(ManualClock::default());
         let observer = Arc::new(SqlObserver::new(clock.clone()).unwrap());
-        let gate = Gate::new(path, tokens.is_none(), Arc::clone(&live), clock, Arc::clone(&observer)).unwrap();
+        let gate =
+            Gate::new(path, tokens.is_none(), Arc::clone(&live), clock, Arc::clone(&observer)).unwrap();
         let engine = Engine::new(live, limits).unwrap();
         let house = House {
             service: Arc::new(Service::new(engine, observer)),

@@ -26,7 +26,9 @@ pub(super) fn list() -> impl Iterator<Item = ActionType> + Send {
         (CANCEL_FLIGHT, "Stops what fetches a flight."),
         (CANCEL_QUERY, "As CancelFlightInfo, for older clients."),
     ];
-    offered.into_iter().map(|(name, text)| ActionType { r#type: name.to_owned(), description: text.to_owned() })
+    offered
+        .into_iter()
+        .map(|(name, text)| ActionType { r#type: name.to_owned(), description: text.to_owned() })
 }
 
 /// Carries out `action`; gives the body of its result, where it has one.
@@ -49,7 +51,8 @@ pub(super) async fn act(
             None
         }
         CANCEL_FLIGHT => {
-            let request = CancelFlightInfoRequest::decode(&**body).map_err(|error| status::garbled(&error))?;
+            let request =
+                CancelFlightInfoRequest::decode(&**body).map_err(|error| status::garbled(&error))?;
             let outcome = cancel(door, caller, &request.info.unwrap_or_default())?;
             Some(CancelFlightInfoResult::new(outcome).encode_to_vec().into())
         }
@@ -63,7 +66,9 @@ pub(super) async fn act(
         "BeginTransaction" | "EndTransaction" | "BeginSavepoint" | "EndSavepoint" => {
             return Err(Status::unimplemented("there are no transactions: this door only reads"));
         }
-        other => return Err(Status::unimplemented(format!("{other:?} is no action; list them with ListActions"))),
+        other => {
+            return Err(Status::unimplemented(format!("{other:?} is no action; list them with ListActions")));
+        }
     };
     Ok(answer.into_iter())
 }

@@ -6,7 +6,7 @@ use crate::query::gate::{Denied, Gate};
 use crate::telemetry::labels::Protocol;
 use arrow_flight::HandshakeResponse;
 use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::{Response, Status};
@@ -87,7 +87,9 @@ impl Shown {
     }
 
     fn basic(shown: &str) -> Option<Self> {
-        let text = String::from_utf8(BASE64_STANDARD.decode(shown).ok()?).ok()?;
+        // Go's clients leave the padding out.
+        let bytes = BASE64_STANDARD_NO_PAD.decode(shown.trim_end_matches('=')).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
         let (name, token) = text.split_once(':')?;
         Some(Self::Basic { name: name.to_owned(), token: token.to_owned() })
     }
@@ -107,7 +109,10 @@ mod tests {
         check("Bearer 1815", Shown::Bearer("1815".to_owned()));
         check("bearer  1815 ", Shown::Bearer("1815".to_owned()));
         let (name, token) = ("ada".to_owned(), "18:15".to_owned());
-        check("Basic YWRhOjE4OjE1", Shown::Basic { name, token });
+        check("Basic YWRhOjE4OjE1", Shown::Basic { name: name.clone(), token });
+        let token = "1815".to_owned();
+        check("Basic YWRhOjE4MTU=", Shown::Basic { name: name.clone(), token: token.clone() });
+        check("Basic YWRhOjE4MTU", Shown::Basic { name, token });
         check("Basic !!!", Shown::Nothing);
         check("Basic YWRh", Shown::Nothing);
         check("Negotiate abc", Shown::Nothing);

@@ -105,7 +105,11 @@ fn schemas(query: CommandGetDbSchemas, tables: &[Table]) -> Result<RecordBatch, 
     builder.build().map_err(Status::from)
 }
 
-async fn described(house: &House, query: CommandGetTables, tables: Vec<Table>) -> Result<RecordBatch, Status> {
+async fn described(
+    house: &House,
+    query: CommandGetTables,
+    tables: Vec<Table>,
+) -> Result<RecordBatch, Status> {
     let with_columns = query.include_schema;
     let mut builder = query.into_builder();
     let nothing: SchemaRef = Arc::new(Schema::empty());

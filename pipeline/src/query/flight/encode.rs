@@ -77,9 +77,8 @@ pub(super) fn rows(rows: Rows, stopper: Stopper, session: Session) -> Reply<Flig
                 () = stopper.stopped() => Some(Err(Status::cancelled("stopped, as was asked"))),
                 next = rows.next() => next.map(|next| next.map_err(|error| status::of(&error))),
             }?;
-            let next = next.and_then(|batch| {
-                cast_to(&schema, &batch).map_err(|error| status::defect(&error))
-            });
+            let next =
+                next.and_then(|batch| cast_to(&schema, &batch).map_err(|error| status::defect(&error)));
             let open = next.is_ok().then_some((rows, stopper, session));
             Some((next.map_err(FlightError::from), open))
         }
@@ -104,7 +103,8 @@ mod tests {
         let views = Arc::new(StringViewArray::from(vec!["a", "a text too long to be inlined"]));
         let field = Field::new("name", DataType::Utf8View, false)
             .with_metadata([("comment".to_owned(), "What it is called.".to_owned())].into());
-        let list = Field::new("list", DataType::List(Arc::new(Field::new("item", DataType::Utf8View, true))), true);
+        let list =
+            Field::new("list", DataType::List(Arc::new(Field::new("item", DataType::Utf8View, true))), true);
         let schema = plain(&Schema::new(vec![field.clone(), list]));
         assert_eq!(schema.field(0).data_type(), &DataType::Utf8);
         assert_eq!(schema.field(0).metadata(), field.metadata());

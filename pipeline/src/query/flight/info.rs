@@ -19,7 +19,8 @@ const KEYWORDS: [&str; 9] =
 const NUMERIC: [&str; 12] =
     ["ABS", "CEIL", "EXP", "FLOOR", "LN", "LOG", "LOG10", "POWER", "RANDOM", "ROUND", "SIGN", "SQRT"];
 const STRING: [&str; 12] = [
-    "ASCII", "BTRIM", "CONCAT", "LEFT", "LENGTH", "LOWER", "LTRIM", "REPLACE", "RIGHT", "SUBSTR", "TRIM", "UPPER",
+    "ASCII", "BTRIM", "CONCAT", "LEFT", "LENGTH", "LOWER", "LTRIM", "REPLACE", "RIGHT", "SUBSTR", "TRIM",
+    "UPPER",
 ];
 const DATETIME: [&str; 6] = ["CURRENT_DATE", "CURRENT_TIME", "DATE_BIN", "DATE_PART", "DATE_TRUNC", "NOW"];
 
@@ -57,16 +58,16 @@ fn server(facts: &mut SqlInfoDataBuilder, house: &House) {
         SqlInfo::FlightSqlServerStatementTimeout,
         i32::try_from(limits.time.as_millis()).unwrap_or(i32::MAX),
     );
-    facts.append(
-        SqlInfo::SqlMaxStatementLength,
-        i64::try_from(limits.statement_bytes).unwrap_or(i64::MAX),
-    );
+    facts.append(SqlInfo::SqlMaxStatementLength, i64::try_from(limits.statement_bytes).unwrap_or(i64::MAX));
 }
 
 fn language(facts: &mut SqlInfoDataBuilder) {
     let bit = |bit: i32| 1_i32 << bit;
     facts.append(SqlInfo::SqlIdentifierCase, SqlSupportedCaseSensitivity::SqlCaseSensitivityLowercase as i32);
-    facts.append(SqlInfo::SqlQuotedIdentifierCase, SqlSupportedCaseSensitivity::SqlCaseSensitivityCaseInsensitive as i32);
+    facts.append(
+        SqlInfo::SqlQuotedIdentifierCase,
+        SqlSupportedCaseSensitivity::SqlCaseSensitivityCaseInsensitive as i32,
+    );
     facts.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
     facts.append(SqlInfo::SqlSearchStringEscape, "\\");
     facts.append(SqlInfo::SqlExtraNameCharacters, "");
@@ -90,13 +91,17 @@ fn language(facts: &mut SqlInfoDataBuilder) {
     facts.append(SqlInfo::SqlSupportsNonNullableColumns, true);
     facts.append(SqlInfo::SqlSupportedGroupBy, bit(SqlSupportedGroupBy::SqlGroupByUnrelated as i32));
     facts.append(SqlInfo::SqlSupportedGrammar, bit(SupportedSqlGrammar::SqlCoreGrammar as i32));
-    facts.append(SqlInfo::SqlOuterJoinsSupportLevel, bit(SqlOuterJoinsSupportLevel::SqlFullOuterJoins as i32));
+    facts
+        .append(SqlInfo::SqlOuterJoinsSupportLevel, bit(SqlOuterJoinsSupportLevel::SqlFullOuterJoins as i32));
     let subqueries = [
         SqlSupportedSubqueries::SqlSubqueriesInComparisons,
         SqlSupportedSubqueries::SqlSubqueriesInExists,
         SqlSupportedSubqueries::SqlSubqueriesInIns,
     ];
-    facts.append(SqlInfo::SqlSupportedSubqueries, subqueries.into_iter().fold(0, |all, one| all | bit(one as i32)));
+    facts.append(
+        SqlInfo::SqlSupportedSubqueries,
+        subqueries.into_iter().fold(0, |all, one| all | bit(one as i32)),
+    );
     facts.append(SqlInfo::SqlCorrelatedSubqueriesSupported, true);
     let unions = bit(SqlSupportedUnions::SqlUnion as i32) | bit(SqlSupportedUnions::SqlUnionAll as i32);
     facts.append(SqlInfo::SqlSupportedUnions, unions);
@@ -140,7 +145,8 @@ pub(super) fn types(query: CommandGetXdbcTypeInfo) -> Result<RecordBatch, Status
     types.append(quoted(date, Some(XdbcDatetimeSubcode::XdbcSubcodeYear)));
     let timestamp = of_type("TIMESTAMP", XdbcDataType::XdbcTimestamp, 26);
     types.append(quoted(timestamp, Some(XdbcDatetimeSubcode::XdbcSubcodeTimestamp)));
-    let text = XdbcTypeInfo { case_sensitive: true, ..of_type("VARCHAR", XdbcDataType::XdbcVarchar, i32::MAX) };
+    let text =
+        XdbcTypeInfo { case_sensitive: true, ..of_type("VARCHAR", XdbcDataType::XdbcVarchar, i32::MAX) };
     types.append(quoted(text, None));
     types.append(of_type("VARBINARY", XdbcDataType::XdbcVarbinary, i32::MAX));
     let types = types.build().map_err(|error| status::defect(&error))?;
@@ -164,5 +170,11 @@ fn quoted(kind: XdbcTypeInfo, subcode: Option<XdbcDatetimeSubcode>) -> XdbcTypeI
     let quote = || Some("'".to_owned());
     // ODBC's concise types and its verbose one: both kinds of time are of the type DATETIME.
     let sql_data_type = subcode.map_or(kind.sql_data_type, |_| XdbcDataType::XdbcDatetime);
-    XdbcTypeInfo { literal_prefix: quote(), literal_suffix: quote(), datetime_subcode: subcode, sql_data_type, ..kind }
+    XdbcTypeInfo {
+        literal_prefix: quote(),
+        literal_suffix: quote(),
+        datetime_subcode: subcode,
+        sql_data_type,
+        ..kind
+    }
 }

@@ -56,14 +56,18 @@ pub async fn serve(listener: std::net::TcpListener, house: House, stop: Stop) ->
         Server::builder().http2_keepalive_interval(Some(SILENCE)).http2_keepalive_timeout(Some(SILENCE));
     if let Some(tls) = &house.tls {
         let identity = Identity::from_pem(&tls.certificate, &tls.key);
-        server =
-            server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(io::Error::other)?;
+        server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(io::Error::other)?;
     }
     let most = house.service.engine().limits().statement_bytes + BESIDE_BYTES;
-    let door = FlightServiceServer::new(Door { house, running: Arc::default() }).max_decoding_message_size(most);
+    let door =
+        FlightServiceServer::new(Door { house, running: Arc::default() }).max_decoding_message_size(most);
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    server.add_service(door).serve_with_incoming_shutdown(incoming, stop.asked()).await.map_err(io::Error::other)
+    server
+        .add_service(door)
+        .serve_with_incoming_shutdown(incoming, stop.asked())
+        .await
+        .map_err(io::Error::other)
 }
 
 /// The service.

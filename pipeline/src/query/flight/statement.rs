@@ -77,9 +77,12 @@ impl Handle {
 fn values(batch: &RecordBatch) -> Result<Vec<ScalarValue>, Status> {
     if batch.num_rows() != 1 {
         let rows = batch.num_rows();
-        return Err(Status::invalid_argument(format!("{rows} rows of parameters; bind one, and ask for each")));
+        return Err(Status::invalid_argument(format!(
+            "{rows} rows of parameters; bind one, and ask for each"
+        )));
     }
-    let value = |column: &ArrayRef| ScalarValue::try_from_array(column, 0).map_err(|error| status::garbled(&error));
+    let value =
+        |column: &ArrayRef| ScalarValue::try_from_array(column, 0).map_err(|error| status::garbled(&error));
     batch.columns().iter().map(value).collect()
 }
 
@@ -95,7 +98,11 @@ pub(super) async fn described(house: &House, sql: String, flight: u64) -> Result
 ///
 /// # Errors
 /// What planning says.
-pub(super) async fn prepared(house: &House, handle: &[u8], flight: u64) -> Result<(SchemaRef, Bytes), Status> {
+pub(super) async fn prepared(
+    house: &House,
+    handle: &[u8],
+    flight: u64,
+) -> Result<(SchemaRef, Bytes), Status> {
     flight_of(house, Handle { flight, ..Handle::read(handle)? }).await
 }
 

@@ -92,7 +92,8 @@ fn who_shows_a_token_gets_an_answer() {
         let model = Model::guarded(Limits::default());
         let (address, door) = open(&model);
         let mut ada = login(address, "ada", "1815").await;
-        let shown = answer(&mut ada, "SELECT stream_id FROM stream_reports ORDER BY 1 LIMIT 2").await.unwrap();
+        let shown =
+            answer(&mut ada, "SELECT stream_id FROM stream_reports ORDER BY 1 LIMIT 2").await.unwrap();
         assert!(shown.contains("stream-0") && shown.contains("stream-1"), "{shown}");
 
         let mut stranger = client(address).await;
@@ -165,7 +166,8 @@ fn tools_find_out_what_there_is() {
         assert!(!shown.contains("stream_reports") && !shown.contains("latency"), "{shown}");
         let info = client.get_tables(tables(true)).await.unwrap();
         let batches = fetch(&mut client, info).await.unwrap();
-        let schema = arrow_flight::IpcMessage(batches[0].column(4).as_binary::<i32>().value(0).to_vec().into());
+        let schema =
+            arrow_flight::IpcMessage(batches[0].column(4).as_binary::<i32>().value(0).to_vec().into());
         let schema = Schema::try_from(schema).unwrap();
         assert!(schema.index_of("stream_id").is_ok(), "{schema}");
 
@@ -232,10 +234,11 @@ fn what_changes_anything_is_refused_by_name() {
             "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
             "SET datafusion.execution.batch_size = 1",
         ] {
-            for outcome in [client.execute(sql.to_owned(), None).await.map(drop),
+            for outcome in [
+                client.execute(sql.to_owned(), None).await.map(drop),
                 client.prepare(sql.to_owned(), None).await.map(drop),
-                client.execute_update(sql.to_owned(), None).await.map(drop)]
-            {
+                client.execute_update(sql.to_owned(), None).await.map(drop),
+            ] {
                 let (code, message) = code(outcome);
                 assert_eq!(code, Code::PermissionDenied, "{sql}: {message}");
                 assert!(message.contains("only reads"), "{sql}: {message}");

@@ -48,7 +48,10 @@ pub(super) fn columns(schema: &Schema, wanted: &Wanted) -> Result<Arc<Vec<FieldI
     if let Format::Individual(formats) = &wanted.format
         && formats.len() != count
     {
-        return Err(Fault::Protocol(format!("formats of {} columns, of which there are {count}", formats.len())));
+        return Err(Fault::Protocol(format!(
+            "formats of {} columns, of which there are {count}",
+            formats.len()
+        )));
     }
     Ok(Arc::new(arrow_schema_to_pg_fields(schema, &wanted.format, Some(Arc::clone(&wanted.options)))?))
 }
@@ -64,7 +67,8 @@ pub(super) async fn ask(
     wanted: &Wanted,
     cancelled: Cancelled,
 ) -> Result<Answer, Fault> {
-    let mut limit = Limit { cancelled, timeout: wanted.timeout.map(|timeout| (Instant::now() + timeout, timeout)) };
+    let mut limit =
+        Limit { cancelled, timeout: wanted.timeout.map(|timeout| (Instant::now() + timeout, timeout)) };
     let rows = tokio::select! {
         biased;
         fault = limit.reached() => return Err(fault),

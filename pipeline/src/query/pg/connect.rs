@@ -98,9 +98,9 @@ async fn enter(
 ) -> Result<Entered, Fault> {
     socket.codec_mut().enter(Stage::Messages);
     let outcome = match login::login(&mut socket, door, &startup, client, secure).await {
-        Ok(()) => Arc::clone(places)
-            .try_acquire_owned()
-            .map_err(|_| Fault::Full(door.house.config.max_sessions)),
+        Ok(()) => {
+            Arc::clone(places).try_acquire_owned().map_err(|_| Fault::Full(door.house.config.max_sessions))
+        }
         Err(fault) => Err(fault),
     };
     let place = match outcome {

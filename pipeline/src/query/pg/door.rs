@@ -19,6 +19,15 @@ const BESIDE_BYTES: usize = 256 << 10;
 const POSTGRES_ONLY: [&str; 8] =
     ["pg_", "::reg", "any(", "any (", "all(", "current_user", "session_user", " collate "];
 
+/// The longest statement that is put into other words, in bytes: tools ask the catalogue in a few hundred.
+const MOST_BYTES: usize = 16 << 10;
+
+/// What psql asks about storage, for `\d+` and `\dt+`, and DataFusion cannot say: there is nothing to tell.
+const STORAGE: [&str; 2] = [
+    "pg_catalog.array_to_string(c.reloptions || array(select 'toast.' || x from pg_catalog.unnest(tc.reloptions) x), ', ')",
+    "pg_catalog.pg_size_pretty(pg_catalog.pg_table_size(c.oid))",
+];
+
 /// The door.
 pub(super) struct Door {
     pub(super) house: House,
@@ -34,7 +43,10 @@ pub(super) struct Door {
 
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door").field("house", &self.house).field("dialect", &self.dialect).finish_non_exhaustive()
+        f.debug_struct("Door")
+            .field("house", &self.house)
+            .field("dialect", &self.dialect)
+            .finish_non_exhaustive()
     }
 }
 
@@ -45,7 +57,8 @@ impl Door {
     /// The catalogue cannot be made: a defect.
     pub(super) async fn new(house: House) -> Result<Self, QueryError> {
         let engine = house.service.engine();
-        let dialect = engine.dialect(|session| setup_pg_catalog(session, CATALOG, EmptyContextProvider)).await?;
+        let dialect =
+            engine.dialect(|session| setup_pg_catalog(session, CATALOG, EmptyContextProvider)).await?;
         let mut scram = ScramServerAuth::new();
         // A certificate whose algorithm has no hash to bind to is no reason not to serve.
         let binds_channels =
@@ -81,10 +94,11 @@ impl Door {
     /// Tools ask PostgreSQL's catalogue in words that only PostgreSQL has. Whatever else is asked stays as it is written.
     fn understood(&self, sql: String) -> String {
         let lower = sql.to_ascii_lowercase();
-        if !POSTGRES_ONLY.iter().any(|word| lower.contains(word)) {
+        if sql.len() > MOST_BYTES || !POSTGRES_ONLY.iter().any(|word| lower.contains(word)) {
             return sql;
         }
-        match self.parser.parse(&sql).as_deref() {
+        let told = STORAGE.iter().fold(sql.clone(), |sql, asked| sql.replace(asked, "''"));
+        match self.parser.parse(&told).as_deref() {
             Ok([statement]) => statement.to_string(),
             _ => sql,
         }

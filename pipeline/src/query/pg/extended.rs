@@ -83,7 +83,8 @@ impl Session {
     /// It is none, more than one, or one too many.
     pub(super) async fn parse(&mut self, parse: Parse) -> Result<(), Fault> {
         let name = parse.name.unwrap_or_default();
-        let mut statements = if is_blank(&parse.query) { Vec::new() } else { self.door.statements(&parse.query)? };
+        let mut statements =
+            if is_blank(&parse.query) { Vec::new() } else { self.door.statements(&parse.query)? };
         if statements.len() > 1 {
             return Err(Fault::Protocol("several statements in one that is prepared".to_owned()));
         }
@@ -165,7 +166,11 @@ impl Session {
         }
     }
 
-    fn columns_of(&self, statement: &Statement, format: Format) -> Result<Option<Arc<Vec<FieldInfo>>>, Fault> {
+    fn columns_of(
+        &self,
+        statement: &Statement,
+        format: Format,
+    ) -> Result<Option<Arc<Vec<FieldInfo>>>, Fault> {
         Ok(match &statement.kind {
             Kind::Query { columns, .. } => Some(answer::columns(columns, &self.wanted(format))?),
             Kind::Local(Local::Show(name)) => Some(self.shown(name)?.0),
@@ -180,10 +185,13 @@ impl Session {
     pub(super) async fn execute(&mut self, execute: &Execute) -> Result<(), Fault> {
         let name = execute.name.as_deref().unwrap_or_default();
         // It is taken out while it runs, and is gone if it fails.
-        let mut portal = self.portals.remove(name).ok_or_else(|| Fault::Absent(format!("portal {name:?}")))?;
+        let mut portal =
+            self.portals.remove(name).ok_or_else(|| Fault::Absent(format!("portal {name:?}")))?;
         self.admit(portal.statement.local())?;
         match &portal.statement.kind {
-            Kind::Empty => self.send(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())).await?,
+            Kind::Empty => {
+                self.send(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())).await?
+            }
             Kind::Local(Local::Show(setting)) => {
                 let (columns, value) = self.shown(setting)?;
                 let row = answer::text_row(columns, &value)?;

@@ -60,7 +60,9 @@ impl Local {
             ["DEALLOCATE", "PREPARE", _] => Some(Self::Deallocate(Some(identifier(words[2])))),
             ["RESET", "ALL"] => Some(Self::Reset(None)),
             ["RESET", _] if Settings::knows(words[1]) => Some(Self::Reset(Some(words[1].to_owned()))),
-            ["SHOW", "TRANSACTION", "ISOLATION", "LEVEL"] => Some(Self::Show("transaction_isolation".to_owned())),
+            ["SHOW", "TRANSACTION", "ISOLATION", "LEVEL"] => {
+                Some(Self::Show("transaction_isolation".to_owned()))
+            }
             ["SHOW", "TIME", "ZONE"] => Some(Self::Show("TimeZone".to_owned())),
             ["SHOW", _] if Settings::knows(&identifier(words[1])) => Some(Self::Show(identifier(words[1]))),
             ["SET", ..] => Self::setting(sql),
@@ -122,7 +124,8 @@ fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let text = text.trim_start();
     let head = text.get(..word.len())?;
     let rest = &text[word.len()..];
-    (head.eq_ignore_ascii_case(word) && rest.starts_with(|c: char| c.is_whitespace())).then(|| rest.trim_start())
+    (head.eq_ignore_ascii_case(word) && rest.starts_with(|c: char| c.is_whitespace()))
+        .then(|| rest.trim_start())
 }
 
 /// A name as it is meant: lower case, or as it is quoted.

@@ -107,7 +107,9 @@ impl Settings {
         let Some((name, default, kind, reported)) = known(name) else { return Ok(None) };
         let fits = |value: &str| {
             let plain = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
-            plain(value) == plain(default) || value.eq_ignore_ascii_case("default") || plain(value) == "unicode"
+            plain(value) == plain(default)
+                || value.eq_ignore_ascii_case("default")
+                || plain(value) == "unicode"
         };
         match kind {
             Kind::Fixed if !fits(value) => {
@@ -183,7 +185,10 @@ mod tests {
     #[test]
     fn what_is_set_is_told_and_what_cannot_be_had_is_refused() {
         let mut settings = Settings::default();
-        assert_eq!(settings.set("APPLICATION_NAME", "x").unwrap(), Some(("application_name", "x".to_owned())));
+        assert_eq!(
+            settings.set("APPLICATION_NAME", "x").unwrap(),
+            Some(("application_name", "x".to_owned()))
+        );
         assert_eq!(settings.get("application_name"), Some(("application_name", "x")));
         assert!(settings.set("client_encoding", "utf-8").is_ok());
         assert!(matches!(settings.set("client_encoding", "LATIN1"), Err(Fault::Setting(_))));
@@ -198,7 +203,9 @@ mod tests {
     #[test]
     fn a_timeout_has_units() {
         let mut settings = Settings::default();
-        for (text, expect) in [("0", None), ("1500", Some(1_500)), ("2s", Some(2_000)), ("1 min", Some(60_000))] {
+        for (text, expect) in
+            [("0", None), ("1500", Some(1_500)), ("2s", Some(2_000)), ("1 min", Some(60_000))]
+        {
             settings.set("statement_timeout", text).unwrap();
             assert_eq!(settings.statement_timeout(), expect.map(Duration::from_millis), "{text}");
         }

@@ -109,7 +109,9 @@ fn kinds(said: &[Said]) -> String {
 /// A field of an error: `C` is the SQLSTATE, `M` the message, `S` the severity.
 fn field(body: &[u8], name: u8) -> Option<String> {
     let mut fields = body.split(|byte| *byte == 0);
-    fields.find_map(|field| (field.first() == Some(&name)).then(|| String::from_utf8_lossy(&field[1..]).into_owned()))
+    fields.find_map(|field| {
+        (field.first() == Some(&name)).then(|| String::from_utf8_lossy(&field[1..]).into_owned())
+    })
 }
 
 fn cells(said: &[Said]) -> Result<Vec<String>, String> {
@@ -257,7 +259,8 @@ fn a_second_connection_cancels_what_the_first_does() {
         assert_eq!(client.hear().await.unwrap().0, 'Z');
         assert_eq!(client.cells("SELECT 1").await.unwrap(), ["1"], "its place is free");
         client.query("SET statement_timeout = 50").await;
-        let slow = "SELECT count(*) FROM generate_series(1, 100000000) a CROSS JOIN generate_series(1, 100000000) b";
+        let slow =
+            "SELECT count(*) FROM generate_series(1, 100000000) a CROSS JOIN generate_series(1, 100000000) b";
         assert_eq!(client.cells(slow).await, Err("57014".to_owned()), "a session's own timeout");
     });
 }
@@ -326,8 +329,10 @@ fn the_catalogue_says_what_tables_and_columns_mean() {
             WHERE c.relname = 'streams' AND n.nspname = 'public'";
         let oid = client.cells(sql).await.unwrap().remove(0);
         assert_eq!(client.cells(sql).await.unwrap(), [oid.as_str()], "a table keeps its number");
-        let sql = format!("SELECT a.attname, pg_catalog.col_description(a.attrelid, a.attnum) \
-            FROM pg_catalog.pg_attribute a WHERE a.attrelid = {oid} AND a.attname = 'stream_id'");
+        let sql = format!(
+            "SELECT a.attname, pg_catalog.col_description(a.attrelid, a.attnum) \
+            FROM pg_catalog.pg_attribute a WHERE a.attrelid = {oid} AND a.attname = 'stream_id'"
+        );
         let cells = client.cells(&sql).await.unwrap();
         assert_eq!(cells[0], "stream_id");
         assert!(cells[1].ends_with('.'), "{cells:?}");

@@ -1,10 +1,10 @@
 //! Messages on a connection.
 
+use bytes::BytesMut;
 use datafusion_postgres::pgwire::error::PgWireError;
 use datafusion_postgres::pgwire::messages::{
     DecodeContext, PgWireBackendMessage, PgWireFrontendMessage, ProtocolVersion,
 };
-use bytes::BytesMut;
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Decoder, Encoder, Framed};

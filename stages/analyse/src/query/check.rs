@@ -1,6 +1,7 @@
 //! What is refused before it is planned, and after.
 
 use super::QueryError;
+use super::chains;
 use super::limits::Limits;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
@@ -16,34 +17,48 @@ const DEPTH: usize = 64;
 ///
 /// # Errors
 ///
-/// [`QueryError::Wrong`] where the text is none of SQL: a quote that is not closed.
+/// [`QueryError::Wrong`] where the text is none of SQL: a quote that is not closed; or more of it than can be taken apart.
 pub fn statements(text: &str) -> Result<Vec<String>, QueryError> {
-    let wrong = |error: TokenizerError| QueryError::Wrong(error.to_string());
-    let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(wrong)?;
+    let tokens = tokens(text)?;
+    chains::check(tokens.iter().map(|token| &token.token))?;
     // Cut out of the text: a statement that is printed anew may not be the same.
-    let lines = beginnings_of_lines(text);
-    let place = |location: Location| offset(text, &lines, location);
-    let statement = |tokens: &[TokenWithSpan]| -> Option<String> {
+    let mut cursor = Cursor { rest: text.chars(), bytes: text.len(), line: 1, column: 1 };
+    let mut statement = |tokens: &[TokenWithSpan]| -> Option<String> {
         let mut meaning = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
         let first = meaning.next()?;
         let last = meaning.next_back().unwrap_or(first);
-        Some(text[place(first.span.start)..place(last.span.end)].to_owned())
+        let begin = cursor.go_to(first.span.start);
+        Some(text[begin..cursor.go_to(last.span.end)].to_owned())
     };
-    Ok(tokens.split(|token| token.token == Token::SemiColon).filter_map(statement).collect())
+    Ok(tokens.split(|token| token.token == Token::SemiColon).filter_map(&mut statement).collect())
 }
 
-/// The offsets of lines in bytes.
-fn beginnings_of_lines(text: &str) -> Vec<usize> {
-    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
+/// A place in a text, which only goes on: a text of many statements is read once.
+struct Cursor<'a> {
+    rest: std::str::Chars<'a>,
+    /// Length of the whole text.
+    bytes: usize,
+    line: u64,
+    column: u64,
 }
 
-/// The offset in bytes of a line and a column that count characters from 1.
-fn offset(text: &str, lines: &[usize], location: Location) -> usize {
-    let index = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-    let begin = lines.get(index(location.line)).copied().unwrap_or(text.len());
-    let column = text[begin..].char_indices().nth(index(location.column));
-    column.map_or(text.len(), |(at, _)| begin + at)
+impl Cursor<'_> {
+    /// Goes on to a line and a column, which count characters from 1; gives the offset in bytes.
+    fn go_to(&mut self, location: Location) -> usize {
+        while (self.line, self.column) < (location.line, location.column) {
+            match self.rest.next() {
+                Some('\n') => (self.line, self.column) = (self.line + 1, 1),
+                Some(_) => self.column += 1,
+                None => break,
+            }
+        }
+        self.bytes - self.rest.as_str().len()
+    }
+}
+
+fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
+    let wrong = |error: TokenizerError| QueryError::Wrong(error.to_string());
+    Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(wrong)
 }
 
 fn parsed(text: &str) -> Result<VecDeque<Statement>, QueryError> {
@@ -61,6 +76,7 @@ pub(super) fn statement(sql: &str, limits: &Limits) -> Result<Statement, QueryEr
     if sql.len() > limit {
         return Err(QueryError::TooLong { bytes: sql.len(), limit });
     }
+    chains::check(tokens(sql)?.iter().map(|token| &token.token))?;
     let mut statements = parsed(sql)?;
     match (statements.pop_front(), statements.len()) {
         (Some(statement), 0) => Ok(statement),

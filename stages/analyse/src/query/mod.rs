@@ -5,6 +5,7 @@
 //! Deliberately absent: protocols (the doors have them), clocks of the wall but for freshness, and any way to write.
 
 mod answer;
+mod chains;
 mod check;
 mod descriptions;
 mod dialect;
@@ -37,6 +38,10 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+
+/// The stack of a thread that plans and runs queries, of which only what is used becomes memory. It is many times what the
+/// tallest tree needs that [`chains`] lets pass.
+const STACK_BYTES: usize = 256 << 20;
 
 /// A statement that was planned, with the moment it is planned over.
 pub struct Planned {
@@ -105,6 +110,7 @@ impl Engine {
         let threads = Builder::new_multi_thread()
             .worker_threads(limits.threads.max(1))
             .thread_name("sql")
+            .thread_stack_size(STACK_BYTES)
             .enable_all()
             .build()
             .map_err(|error| QueryError::Internal(error.to_string()))?;

@@ -287,3 +287,17 @@ fn every_saved_question_is_answered() {
         run(table(&engine, saved.sql)).unwrap_or_else(|error| panic!("{}: {error}", saved.name));
     }
 }
+
+#[test]
+fn a_statement_as_tall_as_may_be_is_answered_and_a_taller_one_is_refused() {
+    let engine = engine(Limits::default());
+    let sum = |terms: usize| format!("SELECT {}", vec!["1"; terms].join(" + "));
+    assert_eq!(cell(&engine, &sum(990)), "990");
+    assert!(matches!(error(&engine, &sum(100_000)), QueryError::Wrong(_)), "and the process lives");
+    let either = vec!["kafka_offset = 3"; 490].join(" OR ");
+    assert_eq!(cell(&engine, &format!("SELECT count(*) FROM stage_events WHERE {either}")), "1");
+    let unions = vec!["SELECT 1"; 450].join(" UNION ALL ");
+    assert_eq!(cell(&engine, &format!("SELECT count(*) FROM ({unions}) a")), "450");
+    let tables = (0..100).map(|at| format!("(SELECT 1) t{at}")).collect::<Vec<_>>().join(", ");
+    assert_eq!(cell(&engine, &format!("SELECT count(*) FROM {tables}")), "1");
+}
