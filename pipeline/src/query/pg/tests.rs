@@ -163,7 +163,7 @@ fn what_changes_anything_has_a_state_of_its_own() {
         for (sql, state) in [
             ("DROP TABLE streams", "25006"),
             ("COPY streams TO '/etc/passwd'", "25006"),
-            ("COPY (SELECT 1) TO PROGRAM 'id'", "25006"),
+            ("COPY (SELECT 1) TO PROGRAM 'id'", "42601"),
             ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", "25006"),
             ("INSERT INTO stream_reports SELECT * FROM stream_reports", "25006"),
             ("SET datafusion.execution.batch_size = 1", "25006"),

@@ -38,11 +38,18 @@ impl Answer {
         let schema = stream.schema();
         let (sender, batches) = mpsc::channel(IN_FLIGHT);
         let work = tokio::spawn(async move {
-            let _permit = permit;
-            while let Some(batch) = stream.next().await {
-                if sender.send(batch.map_err(QueryError::from)).await.is_err() {
-                    break;
+            let sending = async {
+                while let Some(batch) = stream.next().await {
+                    if sender.send(batch.map_err(QueryError::from)).await.is_err() {
+                        break;
+                    }
                 }
+            };
+            let outcome = tokio::time::timeout_at(deadline, sending).await;
+            // Whoever does not read holds no place, no memory and no thread from here on.
+            drop((stream, permit));
+            if outcome.is_err() {
+                drop(sender.send(Err(QueryError::TimedOut { limit: limits.time })).await);
             }
         });
         Self { schema, batches, work, deadline, limits, rows: 0, done: false }
