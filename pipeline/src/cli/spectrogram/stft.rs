@@ -72,12 +72,6 @@ impl Spectrogram {
     }
 
     /// The highest frequency at which there is sound now and then, to about 50 Hz; 0 in silence.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bins are few, frequencies not negative"
-    )]
     pub(super) fn bandwidth_hz(&self) -> u32 {
         let heard: Vec<&Vec<f32>> = self.columns.iter().filter(|bins| !bins.is_empty()).collect();
         highest_hz(&heard, self.hz_per_bin)

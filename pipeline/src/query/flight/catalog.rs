@@ -42,7 +42,7 @@ pub(super) fn shape(command: &Command) -> Result<SchemaRef, Status> {
 /// It is no such command, or the engine does not say.
 pub(super) async fn rows(house: &House, command: Command) -> Result<RecordBatch, Status> {
     let shape = shape(&command)?;
-    let batch = match command {
+    match command {
         Command::CommandGetCatalogs(query) => catalogs(query),
         Command::CommandGetDbSchemas(query) => schemas(query, &tables(house).await?),
         Command::CommandGetTables(query) => described(house, query, tables(house).await?).await,
@@ -50,8 +50,7 @@ pub(super) async fn rows(house: &House, command: Command) -> Result<RecordBatch,
         Command::CommandGetSqlInfo(query) => info::sql(house, query),
         Command::CommandGetXdbcTypeInfo(query) => info::types(query),
         _ => Ok(RecordBatch::new_empty(shape)),
-    };
-    batch
+    }
 }
 
 /// A table or view.
