@@ -151,8 +151,10 @@ fn psql(house: &House) -> Result<()> {
     ensure!(tables.contains("stage_events") && tables.contains("stream_reports"), "{tables}");
     let all = house.printed(&["-c", r"\d"])?;
     ensure!(all.contains("streams") && all.contains("view"), "{all}");
-    let described = house.printed(&["-c", r"\d+ streams"])?;
-    ensure!(described.contains("stream_id") && described.contains("the key of its records"), "{described}");
+    let described = house.printed(&["-c", r"\d+ stage_events"])?;
+    ensure!(described.contains("stream_id") && described.contains("The stage's name"), "{described}");
+    let view = house.printed(&["-c", r"\d streams"])?;
+    ensure!(view.contains("stream_id") && view.contains("double precision"), "{view}");
     let schemas = house.printed(&["-c", r"\dn"])?;
     ensure!(schemas.contains("system"), "{schemas}");
     let refused = house.psql(&["-v", "VERBOSITY=verbose", "-c", "DROP TABLE stage_events"])?;
