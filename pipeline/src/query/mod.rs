@@ -14,4 +14,4 @@ pub mod service;
 pub mod tls;
 
 #[cfg(test)]
-mod testing;
+mod tests;

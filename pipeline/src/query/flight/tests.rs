@@ -1,5 +1,5 @@
 use super::*;
-use crate::query::testing::Model;
+use crate::query::tests::Model;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;

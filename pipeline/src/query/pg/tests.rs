@@ -1,5 +1,5 @@
 use super::*;
-use crate::query::testing::Model;
+use crate::query::tests::Model;
 use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
