@@ -153,8 +153,8 @@ fn psql(house: &House) -> Result<()> {
     ensure!(all.contains("streams") && all.contains("view"), "{all}");
     let described = house.printed(&["-c", r"\d+ stage_events"])?;
     ensure!(described.contains("stream_id") && described.contains("The stage's name"), "{described}");
-    let view = house.printed(&["-c", r"\d streams"])?;
-    ensure!(view.contains("stream_id") && view.contains("double precision"), "{view}");
+    let view = house.printed(&["-c", r"\d+ streams"])?;
+    ensure!(view.contains("the key of its records") && view.contains("FROM stream_reports"), "{view}");
     let schemas = house.printed(&["-c", r"\dn"])?;
     ensure!(schemas.contains("system"), "{schemas}");
     let refused = house.psql(&["-v", "VERBOSITY=verbose", "-c", "DROP TABLE stage_events"])?;

@@ -84,9 +84,7 @@ impl Asked {
     }
 
     fn command(&self, verb: &str, arguments: &[&str]) -> Result<Command> {
-        let mut command = Command::new(process::binary()?);
-        command.arg(verb).args(arguments).current_dir(self.folder());
-        command.envs(process::environment(self.stack, self.prefix)).stdin(Stdio::null());
+        let mut command = command(self.stack, self.prefix, self.folder(), verb, arguments)?;
         if Path::new(&self.lake()).exists() {
             command.env("TREBLE_LAKE_URL", self.lake());
         }
@@ -130,6 +128,20 @@ impl Asked {
     }
 }
 
+/// `treble VERB` in `folder`, of topics of one's own.
+fn command(
+    stack: &LocalStack,
+    prefix: &str,
+    folder: &Path,
+    verb: &str,
+    arguments: &[&str],
+) -> Result<Command> {
+    let mut command = Command::new(process::binary()?);
+    command.arg(verb).args(arguments).current_dir(folder);
+    command.envs(process::environment(stack, prefix)).stdin(Stdio::null());
+    Ok(command)
+}
+
 fn printed(output: Output) -> Result<String> {
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
@@ -160,7 +172,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(asked: &Asked, arguments: &[&str]) -> Result<Self> {
-        let mut command = asked.command("serve", &with_ports(arguments))?;
+        Self::spawn(asked.command("serve", &with_ports(arguments))?)
+    }
+
+    /// One that everybody may ask, over topics of `stack` that are empty.
+    pub(crate) fn of(stack: &LocalStack, prefix: &str, folder: &Path) -> Result<Self> {
+        Self::spawn(command(stack, prefix, folder, "serve", &with_ports(&["--anonymous"]))?)
+    }
+
+    fn spawn(mut command: Command) -> Result<Self> {
         let mut child = command.arg("--output").arg("json").stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("piped above")?).read_line(&mut line)?;

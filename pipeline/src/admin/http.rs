@@ -16,10 +16,15 @@ pub type Probe = Arc<dyn Fn() -> Vec<(String, Readiness)> + Send + Sync>;
 /// Writes all metrics in the text exposition format, or says why it cannot.
 pub type Render = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
+/// The configuration key of the port of a process that runs stages.
+pub const KEY: &str = "admin.listen";
+
 /// The port is not to be had.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; choose another with admin.listen (port 0 takes any free one)")]
+#[error("cannot listen on {address}: {source}; choose another with {key} (port 0 takes any free one)")]
 pub struct ListenError {
+    /// The configuration key, or the flag, that names the address.
+    pub key: &'static str,
     /// The address asked for.
     pub address: SocketAddr,
     /// What the system said.
@@ -27,13 +32,13 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
-/// Takes the port, before anything else is started.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+/// Takes the port that `key` names, before anything else is started.
+pub fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
     let bound = TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         Ok(listener)
     });
-    bound.map_err(|source| ListenError { address, source })
+    bound.map_err(|source| ListenError { key, address, source })
 }
 
 /// Answers until the runtime is dropped.

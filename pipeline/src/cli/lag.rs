@@ -102,7 +102,7 @@ impl Lag {
 
     fn serve(&self, config: &Config, address: SocketAddr) -> Result<Exit, Failure> {
         telemetry::init::init(&config.log);
-        let listener = http::bind(address).map_err(RunError::from)?;
+        let listener = http::bind("--listen", address).map_err(RunError::from)?;
         let (clock, mut collector) = self.collector(config)?;
         let exporter = LagExporter::new(Arc::clone(&clock));
         let exporter = Arc::new(exporter.map_err(|error| RunError::Metrics(error.to_string()))?);

@@ -47,7 +47,7 @@ impl Run {
         let config = context.load(&request)?.config;
         telemetry::init::init(&config.log);
         // The likeliest faults first, and each by its own name; the runtime takes the port for good.
-        drop(http::bind(config.admin.listen).map_err(RunError::from)?);
+        drop(http::bind(http::KEY, config.admin.listen).map_err(RunError::from)?);
         super::doctor::check_topics(&config)?;
         super::handover::check(&config)?;
         let shutdown = Shutdown::default();

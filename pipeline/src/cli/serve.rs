@@ -50,7 +50,7 @@ impl Serve {
         }
         let config = context.load(&request)?.config;
         telemetry::init::init(&config.log);
-        let lake = sql::location(&config)?;
+        let lake = sql::lake(&config)?;
         let doors = Doors::bind(&config.sql, self.listen)?;
         let addresses: serde_json::Map<_, _> =
             doors.addresses().map(|(door, address)| (door.text().to_owned(), json!(address))).collect();
@@ -74,11 +74,11 @@ impl Serve {
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         let exit = match &error {
-            ServeError::Listen { .. } | ServeError::Io(_) => Exit::Unavailable,
+            ServeError::Listen(_) | ServeError::Io(_) => Exit::Unavailable,
             ServeError::NoDoor | ServeError::Prefix(_) | ServeError::Tls(_) => Exit::Config,
             ServeError::Gate(GateError::Secret(_)) => Exit::NoInput,
             ServeError::Gate(GateError::Open | GateError::Nobody) => Exit::Config,
-            ServeError::Engine(_) | ServeError::Metrics(_) => Exit::Software,
+            ServeError::Engine(_) | ServeError::Feed(_) | ServeError::Metrics(_) => Exit::Software,
         };
         Self::new(exit, "the doors cannot be opened").because(error)
     }

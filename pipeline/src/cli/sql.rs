@@ -13,7 +13,7 @@ use source::Source;
 use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 use treble_analyse::format::Format;
-use treble_analyse::lake::{LakeError, Location};
+use treble_analyse::lake::Location;
 use treble_analyse::query::{QueryError, statements};
 use treble_analyse::saved;
 
@@ -157,14 +157,8 @@ fn list(context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Where the lake of `config` is; `None` where there is none.
-pub(super) fn location(config: &Config) -> Result<Option<Location>, Failure> {
-    let parse = |url: &String| Location::parse(url);
-    config.lake.url.as_ref().map(parse).transpose().map_err(|error| lake_failure(&error))
-}
-
-fn lake_failure(error: &LakeError) -> Failure {
-    let exit = if matches!(error, LakeError::Location { .. }) { Exit::Config } else { Exit::Io };
-    Failure::new(exit, "the lake cannot be read").because(error)
+pub(super) fn lake(config: &Config) -> Result<Option<Location>, Failure> {
+    Ok(config.lake.url.as_deref().map(Location::parse).transpose()?)
 }
 
 /// A statement that has no answer.

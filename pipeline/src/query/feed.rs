@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::kafka::fault::KafkaFault;
 use crate::kafka::fetcher::{Fetcher, Polled, Position};
 use crate::ports::{Clock, InRecord};
-
 use crate::schema_registry::{RegistryAccess, RegistryError, SchemaRegistry};
 use crate::secret::SecretError;
 use std::collections::BTreeMap;
@@ -17,7 +16,7 @@ use tokio::runtime::Runtime;
 use treble_analyse::arrow::error::ArrowError;
 use treble_analyse::lake::{Lake, LakeError, Location};
 use treble_analyse::live::{Live, Reading, Stored, TableProvider};
-use treble_analyse::rollups::{Rollup, Rollups};
+use treble_analyse::rollups::{Rollup, Rollups, Versions};
 use treble_analyse::rows::{Decoder, Record};
 use treble_analyse::tables::Table;
 use treble_schemas::Topics;
@@ -60,23 +59,27 @@ pub enum FeedError {
 /// Where rows come from.
 #[derive(Debug)]
 pub struct Feed {
+    config: Config,
     live: Arc<Live>,
     lake: Option<LakeReader>,
+    /// Where the lake ends, by partition.
+    ends: BTreeMap<i32, i64>,
+    /// Whether rows are read that the lake lacks.
+    recent: bool,
+    /// `None` until a broker has answered.
     topic: Option<TopicReader>,
     clock: Arc<dyn Clock>,
-    refresh: Duration,
-    refreshed: Duration,
-    most_bytes: usize,
+    /// When the lake was last looked at; `None`: not yet.
+    looked: Option<Duration>,
 }
 
 impl Feed {
-    /// A feed of `live` from the lake of `config` and, where `recent`, from its topic of events. Once it returns, `live` holds
-    /// the lake's latest snapshot.
+    /// A feed of `live` from `lake` and, where `recent`, from the topic of events of `config`. Nothing is read yet.
     ///
     /// # Errors
     ///
-    /// [`FeedError`], where the lake cannot be read or no broker answers. A lake that is not there yet is none.
-    pub fn start(
+    /// An illegal prefix, or no thread.
+    pub fn new(
         config: &Config,
         lake: Option<Location>,
         live: Arc<Live>,
@@ -84,77 +87,77 @@ impl Feed {
         recent: bool,
     ) -> Result<Self, FeedError> {
         let topics = Topics::new(&config.prefix)?;
-        let mut feed = Self {
-            live,
-            lake: lake.map(|location| LakeReader::of(location, config, &topics)).transpose()?,
-            topic: None,
-            clock,
-            refresh: Duration::from_millis(config.sql.refresh_ms),
-            refreshed: Duration::ZERO,
-            most_bytes: config.sql.recent_mb << 20,
-        };
-        let next = feed.look_at_lake()?;
-        if recent {
-            feed.topic = Some(TopicReader::start(config, &topics, &next)?);
-        }
-        Ok(feed)
+        let lake = lake.map(|location| LakeReader::of(location, config, &topics)).transpose()?;
+        let (config, ends) = (config.clone(), BTreeMap::new());
+        Ok(Self { config, live, lake, ends, recent, topic: None, clock, looked: None })
     }
 
-    /// One look at the lake, if it is time, and one at the topic.
+    /// One look at the lake, if it is time, and one at the topic. A lake that is not there yet is no error.
     ///
     /// # Errors
     ///
     /// [`FeedError`]; what was read stays, and the next step goes on from there.
     pub fn step(&mut self) -> Result<(), FeedError> {
-        if self.clock.now().saturating_sub(self.refreshed) >= self.refresh {
+        let now = self.clock.now();
+        if self.looked.is_none_or(|looked| now.saturating_sub(looked) >= self.refresh()) {
+            // A lake that cannot be read must not keep the topic from being read meanwhile.
+            self.looked = Some(now);
             self.look_at_lake()?;
         }
         // Rows that have no room wait on the topic, until the lake has taken what is here.
-        let full = self.is_full();
-        match &mut self.topic {
-            Some(topic) if !full => topic.step(&self.live, &*self.clock),
-            _ => {
-                std::thread::park_timeout(PATIENCE);
-                Ok(())
-            }
+        if !self.recent || self.is_full() {
+            std::thread::park_timeout(PATIENCE);
+            return Ok(());
         }
+        if self.topic.is_none() {
+            self.topic = Some(TopicReader::start(&self.config, &self.ends)?);
+        }
+        let Some(topic) = &mut self.topic else { return Ok(()) };
+        topic.step(&self.live, &*self.clock)
+    }
+
+    fn refresh(&self) -> Duration {
+        Duration::from_millis(self.config.sql.refresh_ms)
     }
 
     /// Whether everything was read that was committed when this feed last looked.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
-        self.topic.as_ref().is_none_or(|topic| topic.fetcher.is_at_end())
+        match (&self.topic, self.recent) {
+            (Some(topic), _) => topic.fetcher.is_at_end(),
+            (None, recent) => !recent && self.looked.is_some(),
+        }
     }
 
     /// Whether rows in memory have reached their limit, and nothing more is read.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.live.bytes() > self.most_bytes
+        self.live.bytes() > self.config.sql.recent_mb << 20
     }
 
-    fn look_at_lake(&mut self) -> Result<BTreeMap<i32, i64>, FeedError> {
-        self.refreshed = self.clock.now();
-        let Some(lake) = &mut self.lake else { return Ok(BTreeMap::new()) };
+    fn look_at_lake(&mut self) -> Result<(), FeedError> {
+        let Some(lake) = &mut self.lake else { return Ok(()) };
         if let Some(rollups) = lake.look_at_rollups()? {
             self.live.roll(rollups);
         }
-        let Some(snapshot) = lake.look()? else { return Ok(BTreeMap::new()) };
-        let next = beginnings(&snapshot);
-        self.live.store(snapshot);
-        Ok(next)
+        if let Some(snapshot) = lake.look()? {
+            self.ends = ends(&snapshot);
+            self.live.store(snapshot);
+        }
+        Ok(())
     }
 }
 
-/// Where the topic is to be read from, by partition: no table holds what lies behind.
-fn beginnings(snapshot: &BTreeMap<Table, Stored>) -> BTreeMap<i32, i64> {
-    let mut beginnings: BTreeMap<i32, i64> = BTreeMap::new();
+/// Where the topic is to be read from, by partition: every table holds what lies before.
+fn ends(snapshot: &BTreeMap<Table, Stored>) -> BTreeMap<i32, i64> {
+    let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
     for (&partition, &next) in snapshot.values().flat_map(|stored| &stored.next_offsets) {
         let known = snapshot.values().all(|stored| stored.next_offsets.contains_key(&partition));
         if known {
-            beginnings.entry(partition).and_modify(|least| *least = next.min(*least)).or_insert(next);
+            ends.entry(partition).and_modify(|least| *least = next.min(*least)).or_insert(next);
         }
     }
-    beginnings
+    ends
 }
 
 /// Rollups by name.
@@ -168,7 +171,10 @@ struct LakeReader {
     topic: String,
     partitions: i32,
     lake: Option<Lake>,
+    /// The versions of the snapshot that was handed out last.
+    given: Option<[u64; Table::ALL.len()]>,
     rollups: Rollups,
+    rollups_given: Versions,
     runtime: Runtime,
 }
 
@@ -181,26 +187,32 @@ impl LakeReader {
             topic: topics.events(),
             partitions: i32::try_from(config.topics.partitions).unwrap_or(i32::MAX),
             lake: None,
+            given: None,
             rollups: Rollups::default(),
+            rollups_given: Versions::new(),
             runtime: runtime.map_err(FeedError::Thread)?,
         })
     }
 
-    /// The latest rollups; `None` where they are those that were looked at before.
+    /// The latest rollups; `None` where they are those that were given before.
     fn look_at_rollups(&mut self) -> Result<Option<Rolled>, LakeError> {
-        let Self { location, rollups, runtime, .. } = self;
+        let Self { location, rollups, rollups_given, runtime, .. } = self;
         runtime.block_on(async {
-            let changed = rollups.refresh(location).await?;
-            Ok(if changed { Some(rollups.providers().await?) } else { None })
+            rollups.refresh(location).await?;
+            let versions = rollups.versions();
+            if versions == *rollups_given {
+                return Ok(None);
+            }
+            let rolled = rollups.providers().await?;
+            *rollups_given = versions;
+            Ok(Some(rolled))
         })
     }
 
-    /// The latest snapshot; `None` where it is the one that was looked at before, or nothing is there yet.
+    /// The latest snapshot; `None` where it is the one that was given before, or nothing is there yet.
     fn look(&mut self) -> Result<Option<BTreeMap<Table, Stored>>, LakeError> {
-        let Self { location, pipeline, topic, partitions, lake, runtime, .. } = self;
+        let Self { location, pipeline, topic, partitions, lake, given, runtime, .. } = self;
         runtime.block_on(async {
-            let versions = |lake: &Lake| Table::ALL.map(|table| lake.version(table));
-            let before = lake.as_ref().map(versions);
             match lake {
                 Some(lake) => lake.refresh().await?,
                 None => match Lake::open(location).await {
@@ -209,15 +221,18 @@ impl LakeReader {
                     Err(error) => return Err(error),
                 },
             }
-            let Some(lake) = lake.as_ref().filter(|lake| before != Some(versions(lake))) else {
+            let Some(lake) = lake.as_ref() else { return Ok(None) };
+            let versions = Table::ALL.map(|table| lake.version(table));
+            if *given == Some(versions) {
                 return Ok(None);
-            };
+            }
             let mut snapshot = BTreeMap::new();
             for table in Table::ALL {
                 let next_offsets = lake.next_offsets(table, pipeline, topic, *partitions).await?;
                 let provider = Some(lake.provider(table).await?);
                 snapshot.insert(table, Stored { provider, next_offsets });
             }
+            *given = Some(versions);
             Ok(Some(snapshot))
         })
     }
@@ -232,14 +247,20 @@ struct TopicReader {
     readings: BTreeMap<i32, Reading>,
     /// Polled, and not yet rows: the registry must say first what they are.
     waiting: Vec<InRecord>,
+    /// How often a broker is asked whether it is there.
+    contact: Duration,
+    /// When one last answered, and which partition was asked about last.
+    asked: (Duration, i32),
 }
 
 impl TopicReader {
-    fn start(config: &Config, topics: &Topics, next: &BTreeMap<i32, i64>) -> Result<Self, FeedError> {
+    /// Reads from where the lake ends, or the log begins.
+    fn start(config: &Config, ends: &BTreeMap<i32, i64>) -> Result<Self, FeedError> {
+        let topics = Topics::new(&config.prefix)?;
         let mut fetcher = Fetcher::connect(&config.kafka, &topics.events())?;
         let mut positions = fetcher.beginnings(None)?;
         for Position { partition, offset } in &mut positions {
-            *offset = next.get(partition).copied().unwrap_or(*offset).max(*offset);
+            *offset = ends.get(partition).copied().unwrap_or(*offset).max(*offset);
         }
         fetcher.start(&positions)?;
         let reading = |position: &Position| {
@@ -247,7 +268,9 @@ impl TopicReader {
         };
         let readings = positions.iter().map(reading).collect();
         let registry = SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?;
-        Ok(Self { fetcher, registry, decoder: Decoder::new(), readings, waiting: Vec::new() })
+        let contact = Duration::from_millis(config.sql.refresh_ms);
+        let (decoder, waiting, asked) = (Decoder::new(), Vec::new(), (Duration::ZERO, -1));
+        Ok(Self { fetcher, registry, decoder, readings, waiting, contact, asked })
     }
 
     fn step(&mut self, live: &Live, clock: &dyn Clock) -> Result<(), FeedError> {
@@ -285,8 +308,9 @@ impl TopicReader {
         Ok(())
     }
 
-    /// Says how far each partition is: of one that was read to its end, nothing is unseen.
+    /// Says how far each partition is: of one that was read to its end, nothing is unseen, if the cluster is there to tell.
     fn tell(&mut self, live: &Live, clock: &dyn Clock) -> Result<(), FeedError> {
+        self.keep_in_touch(clock.now())?;
         let now_us = clock.unix_us();
         for (&partition, reading) in &mut self.readings {
             if self.fetcher.is_read(partition) {
@@ -296,6 +320,21 @@ impl TopicReader {
             }
             live.append(partition, Vec::new(), *reading)?;
         }
+        Ok(())
+    }
+
+    /// Asks the leader of one partition after the other: a cluster that is gone has no news either.
+    fn keep_in_touch(&mut self, now: Duration) -> Result<(), FeedError> {
+        let (at, partition) = self.asked;
+        if now.saturating_sub(at) < self.contact {
+            return Ok(());
+        }
+        let following = self.readings.range(partition + 1..).chain(&self.readings).next();
+        let Some(following) = following.map(|(following, _)| *following) else { return Ok(()) };
+        // Another one next time, whatever this one says; and soon, where it says nothing.
+        self.asked.1 = following;
+        self.fetcher.end(following)?;
+        self.asked.0 = now;
         Ok(())
     }
 }

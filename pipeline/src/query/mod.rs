@@ -1,6 +1,6 @@
 //! Doors onto the lake: SQL for analysts, over whatever their tools speak.
 //!
-//! Data flow: [`feed`] keeps [`Live`](treble_analyse::live::Live) tables up to date from the lake and the topic → a door
+//! Data flow: [`feed`], on the thread of [`supply`], keeps [`Live`](treble_analyse::live::Live) tables up to date from the lake and the topic → a door
 //! lets a client in by its [`gate`] and hands its statement to [`service`], which asks the engine and counts → rows go back in the
 //! door's protocol. Deliberately absent: what SQL means and what is refused, which is `treble_analyse::query`'s business.
 
@@ -11,6 +11,7 @@ pub mod http;
 pub mod pg;
 pub mod serve;
 pub mod service;
+pub mod supply;
 pub mod tls;
 
 #[cfg(test)]

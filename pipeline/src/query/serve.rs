@@ -6,12 +6,12 @@ use super::gate::{Gate, GateError};
 use super::http;
 use super::pg;
 use super::service::Service;
+use super::supply::Supply;
 use super::tls::{Tls, TlsError};
 use crate::admin::http as admin;
 use crate::admin::http::ListenError;
 use crate::config::{Config, SqlConfig};
 use crate::flow::readiness::Readiness;
-use crate::flow::retry::Backoff;
 use crate::ports::Clock;
 use crate::telemetry::labels::Protocol;
 use crate::telemetry::sql::SqlObserver;
@@ -38,14 +38,8 @@ const STACK_BYTES: usize = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// A port.
-    #[error("{key}: {source}")]
-    Listen {
-        /// The configuration key.
-        key: &'static str,
-        /// What the system said.
-        #[source]
-        source: ListenError,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// All doors are closed.
     #[error(
         "every door is closed: sql.http_listen, sql.flight_listen and sql.postgres_listen are empty; set one of them"
@@ -63,6 +57,9 @@ pub enum ServeError {
     /// The prefix of topics.
     #[error(transparent)]
     Prefix(#[from] PrefixError),
+    /// What supplies the tables.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
     /// A metric: a defect.
     #[error("a metric cannot be registered: {0}; please report it")]
     Metrics(String),
@@ -123,15 +120,14 @@ impl Doors {
         let mut listeners = Vec::new();
         for (key, protocol, address) in doors {
             if let Some(address) = address {
-                let bound = admin::bind(address).map_err(|source| ServeError::Listen { key, source })?;
-                listeners.push((protocol, bound));
+                listeners.push((protocol, admin::bind(key, address)?));
             }
         }
         if listeners.is_empty() {
             return Err(ServeError::NoDoor);
         }
-        let listen = |source| ServeError::Listen { key: "--listen", source };
-        Ok(Self { listeners, admin: admin.map(admin::bind).transpose().map_err(listen)? })
+        let admin = admin.map(|address| admin::bind("--listen", address)).transpose()?;
+        Ok(Self { listeners, admin })
     }
 
     /// Where each door is.
@@ -179,14 +175,14 @@ pub fn serve(
         config: Arc::new(sql.clone()),
     };
     observer.limit(Protocol::Pgwire, sql.max_sessions);
-    let supply = Supply::start(config, lake, live, clock)?;
+    let supply = Supply::start(Feed::new(config, lake, live, clock, true)?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(open(doors, house, Arc::clone(&supply.ready), ended));
-    supply.end();
+    let outcome = runtime.block_on(open(doors, house, supply.ready(), ended));
+    drop(supply);
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome.map_err(ServeError::from)
 }
@@ -256,64 +252,4 @@ async fn open(
         tracing::warn!("some answers were not finished");
     }
     Ok(())
-}
-
-/// The thread that keeps tables up to date.
-struct Supply {
-    ready: Arc<AtomicBool>,
-    ended: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Supply {
-    fn start(
-        config: &Config,
-        lake: Option<Location>,
-        live: Arc<Live>,
-        clock: Arc<dyn Clock>,
-    ) -> io::Result<Self> {
-        let (ready, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (tell, end, config) = (Arc::clone(&ready), Arc::clone(&ended), config.clone());
-        let run = move || {
-            let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-            let mut feed = None;
-            while !end.load(Ordering::Acquire) {
-                match step(&mut feed, &config, lake.as_ref(), &live, &clock) {
-                    Ok(true) => {
-                        backoff.reset();
-                        tell.store(true, Ordering::Release);
-                    }
-                    Ok(false) => backoff.reset(),
-                    Err(error) => {
-                        tracing::warn!(%error, "answers are not up to date; it is tried again");
-                        std::thread::park_timeout(backoff.next_delay());
-                    }
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("sql-feed".to_owned()).spawn(run)?;
-        Ok(Self { ready, ended, thread })
-    }
-
-    fn end(self) {
-        self.ended.store(true, Ordering::Release);
-        self.thread.thread().unpark();
-        drop(self.thread.join());
-    }
-}
-
-/// One step of the feed, which is made first where it is not there; whether everything was read once.
-fn step(
-    feed: &mut Option<Feed>,
-    config: &Config,
-    lake: Option<&Location>,
-    live: &Arc<Live>,
-    clock: &Arc<dyn Clock>,
-) -> Result<bool, FeedError> {
-    if feed.is_none() {
-        *feed = Some(Feed::start(config, lake.cloned(), Arc::clone(live), Arc::clone(clock), true)?);
-    }
-    let Some(feed) = feed else { return Ok(false) };
-    feed.step()?;
-    Ok(feed.is_caught_up())
 }

@@ -144,7 +144,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Metrics::new().map_err(|error| RunError::Metrics(error.to_string()))?;
     metrics.build_info.of((env!("CARGO_PKG_VERSION").into(), REVISION.into())).set(1);
-    let listener = http::bind(config.admin.listen)?;
+    let listener = http::bind(http::KEY, config.admin.listen)?;
     let segments = topology::segments(&config.stages, config.topology, &config.prefix)?;
     let assets = assets(config, &metrics, &clock)?;
     for entry in segments.iter().flat_map(|segment| &segment.stages) {

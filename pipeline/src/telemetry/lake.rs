@@ -4,15 +4,15 @@ use super::family::Each;
 use super::labels::{
     ErrorType, LakeOutcome, LakeTable, Partition, Reason, Rebalance, RecordResult, Stage, Topic,
 };
+use super::membership::Membership;
 use super::metrics::Metrics;
-use crate::flow::readiness::{Facts, Readiness};
+use crate::flow::readiness::Readiness;
 use crate::ports::{Clock, InRecord};
 use crate::schema_registry::RegistryError;
 use crate::topology::ANALYSE;
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use treble_analyse::commit::Receipt;
 use treble_analyse::lake::LakeError;
 use treble_analyse::tables::Table;
@@ -51,9 +51,7 @@ pub struct LakeTelemetry {
     retries: Each<ErrorType, IntCounter>,
     rebalances: Each<Rebalance, IntCounter>,
     last_processed: Gauge,
-    reachable: (AtomicBool, IntGauge),
-    assigned: (AtomicI64, IntGauge),
-    live: (AtomicI64, IntGauge),
+    membership: Membership,
 }
 
 impl LakeTelemetry {
@@ -62,8 +60,6 @@ impl LakeTelemetry {
     pub fn new(all: &Metrics, clock: Arc<dyn Clock>, topic: &str) -> Self {
         let stage = || Stage::from(ANALYSE);
         let of_topic = || Topic::from(topic);
-        let reachable = all.reachable.of((stage(),));
-        reachable.set(1);
         Self {
             tables: Each::new(|table| TableMetrics {
                 commits: Each::new(|outcome| all.lake_commits.of((table, outcome))),
@@ -80,11 +76,12 @@ impl LakeTelemetry {
             retries: Each::new(|kind| all.retries.of((stage(), Reason(kind)))),
             rebalances: Each::new(|kind| all.rebalances.of((stage(), kind))),
             last_processed: all.last_processed.of((stage(),)),
-            // Until the client library says otherwise.
-            reachable: (AtomicBool::new(true), reachable),
-            // Not ready before the group has answered once, with whatever partitions.
-            assigned: (AtomicI64::new(-1), all.assigned_partitions.of((of_topic(),))),
-            live: (AtomicI64::new(0), all.live_partitions.of((of_topic(),))),
+            membership: Membership::new(
+                ANALYSE,
+                all.reachable.of((stage(),)),
+                all.assigned_partitions.of((of_topic(),)),
+                all.live_partitions.of((of_topic(),)),
+            ),
             all: all.clone(),
             clock,
             topic: topic.to_owned(),
@@ -94,24 +91,12 @@ impl LakeTelemetry {
     /// How it stands with analyse.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        Readiness::of(Facts {
-            reachable: self.reachable.0.load(Ordering::Acquire),
-            assigned: u64::try_from(self.assigned.0.load(Ordering::Acquire)).ok(),
-            live: self.live.0.load(Ordering::Acquire).unsigned_abs(),
-        })
+        self.membership.readiness()
     }
 
     /// Whether any broker answers: told again and again, noted where it changes.
     pub fn contact(&self, reachable: bool) {
-        if self.reachable.0.swap(reachable, Ordering::AcqRel) == reachable {
-            return;
-        }
-        self.reachable.1.set(i64::from(reachable));
-        if reachable {
-            tracing::info!(stage = ANALYSE, "brokers answer again");
-        } else {
-            tracing::warn!(stage = ANALYSE, "no broker answers; work goes on once one does");
-        }
+        self.membership.contact(reachable);
     }
 
     pub(crate) fn received(&self, record: &InRecord) {
@@ -131,11 +116,7 @@ impl LakeTelemetry {
 
     /// How many partitions are ours, and how many of them are read.
     pub(crate) fn partitions(&self, assigned: usize, live: usize) {
-        for ((told, gauge), count) in [(&self.assigned, assigned), (&self.live, live)] {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            told.store(count, Ordering::Release);
-            gauge.set(count);
-        }
+        self.membership.partitions(assigned, live);
     }
 
     pub(crate) fn committed(&self, receipts: &[Receipt]) {

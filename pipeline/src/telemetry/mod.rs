@@ -11,6 +11,7 @@ pub mod init;
 pub mod labels;
 pub mod lag;
 pub mod lake;
+mod membership;
 pub mod metrics;
 pub mod observe;
 pub mod process;

@@ -6,14 +6,14 @@ use super::metrics::Metrics;
 use super::segment::{Identity, SegmentMetrics};
 use super::watermark::EventTimes;
 use crate::flow::flood::FloodGate;
-use crate::flow::readiness::{Facts, Readiness};
+use crate::flow::readiness::Readiness;
 use crate::ports::{Clock, Epoch, Outcome};
 use crate::runtime::compute::Observer;
 use crate::runtime::partition::{Ending, Load, Notice, Settled};
 use crate::runtime::worker::WorkerObserver;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use treble_core::Fact;
@@ -31,9 +31,6 @@ pub struct SegmentTelemetry {
     /// Shared by the compute threads, which read, and the worker, which commits.
     times: Mutex<EventTimes>,
     flooded: AtomicBool,
-    assigned: AtomicI64,
-    live: AtomicI64,
-    reachable: AtomicBool,
 }
 
 impl SegmentTelemetry {
@@ -47,7 +44,6 @@ impl SegmentTelemetry {
     ) -> Self {
         let all = metrics.clone();
         let metrics = SegmentMetrics::new(metrics, identity);
-        metrics.reachable.set(1);
         Self {
             segment: identity.name.clone(),
             input_topic: identity.input_topic.clone(),
@@ -57,11 +53,6 @@ impl SegmentTelemetry {
             flood: Mutex::new(FloodGate::new(dead_letters_per_minute)),
             times: Mutex::default(),
             flooded: AtomicBool::new(false),
-            // Not ready before the group has answered once, with whatever partitions.
-            assigned: AtomicI64::new(-1),
-            live: AtomicI64::new(0),
-            // Until the client library says otherwise; what it cannot reach from the start stays "restoring" meanwhile.
-            reachable: AtomicBool::new(true),
         }
     }
 
@@ -74,25 +65,12 @@ impl SegmentTelemetry {
     /// How it stands with the segment.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        Readiness::of(Facts {
-            reachable: self.reachable.load(Ordering::Acquire),
-            assigned: u64::try_from(self.assigned.load(Ordering::Acquire)).ok(),
-            live: self.live.load(Ordering::Acquire).unsigned_abs(),
-        })
+        self.metrics.membership.readiness()
     }
 
     /// Whether any broker answers: told again and again, noted where it changes.
     pub fn contact(&self, reachable: bool) {
-        if self.reachable.swap(reachable, Ordering::AcqRel) == reachable {
-            return;
-        }
-        self.metrics.reachable.set(i64::from(reachable));
-        let segment = self.segment.as_str();
-        if reachable {
-            tracing::info!(segment, "brokers answer again");
-        } else {
-            tracing::warn!(segment, "no broker answers; work goes on once one does");
-        }
+        self.metrics.membership.contact(reachable);
     }
 
     fn times(&self) -> MutexGuard<'_, EventTimes> {
@@ -325,19 +303,14 @@ impl WorkerObserver for SegmentObserver {
             }
             ours
         });
-        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let (assigned, live) = (count(assigned.len()), count(live.len()));
-        shared.metrics.assigned.set(assigned);
-        shared.metrics.live.set(live);
-        shared.live.store(live, Ordering::Release);
-        shared.assigned.store(assigned, Ordering::Release);
+        shared.metrics.membership.partitions(assigned.len(), live.len());
     }
 
     fn turned(&self, in_flight_bytes: u64, paused: bool) {
         let metrics = &self.shared.metrics;
         let bytes = i64::try_from(in_flight_bytes).unwrap_or(i64::MAX);
         metrics.queue_bytes.of(Queue::Input).set(bytes);
-        let live = self.shared.live.load(Ordering::Acquire);
+        let live = metrics.membership.live();
         metrics.paused.set(if paused { live } else { 0 });
         let now = self.shared.clock.now();
         if let Some((before, was_paused)) = self.turn.replace(Some((now, paused))) {

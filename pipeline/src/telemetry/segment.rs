@@ -4,6 +4,7 @@ use super::family::Each;
 use super::labels::{
     ErrorType, MetricName, Mode, Outcome, Queue, Reason, Rebalance, RecordResult, Stage, Status, Topic,
 };
+use super::membership::Membership;
 use super::metrics::Metrics;
 use prometheus::{Counter, Gauge, Histogram, IntCounter, IntGauge};
 
@@ -52,9 +53,7 @@ pub(super) struct SegmentMetrics {
     pub(super) transaction_duration: Each<Outcome, Histogram>,
     pub(super) transaction_open: Gauge,
     pub(super) rebalances: Each<Rebalance, IntCounter>,
-    pub(super) reachable: IntGauge,
-    pub(super) assigned: IntGauge,
-    pub(super) live: IntGauge,
+    pub(super) membership: Membership,
     pub(super) paused: IntGauge,
     pub(super) poll_interval: Histogram,
 }
@@ -102,9 +101,12 @@ impl SegmentMetrics {
             transaction_duration: Each::new(|outcome| all.transaction_duration.of((stage(), outcome))),
             transaction_open: all.transaction_open.of((stage(),)),
             rebalances: Each::new(|kind| all.rebalances.of((stage(), kind))),
-            reachable: all.reachable.of((stage(),)),
-            assigned: all.assigned_partitions.of((topic(),)),
-            live: all.live_partitions.of((topic(),)),
+            membership: Membership::new(
+                &identity.name,
+                all.reachable.of((stage(),)),
+                all.assigned_partitions.of((topic(),)),
+                all.live_partitions.of((topic(),)),
+            ),
             paused: all.paused_partitions.of((topic(),)),
             poll_interval: all.poll_interval.of((stage(),)),
         }

@@ -226,10 +226,10 @@ impl Pin {
         Ok(Arc::new(MemTable::try_new(Arc::clone(&FRESHNESS), vec![vec![batch]])?))
     }
 
-    /// The most that a committed record can be old which queries do not see yet; nobody knows before everything was read once.
+    /// The most that a committed record can be old which queries do not see yet: the time since everything was read. Who cannot
+    /// look, or has no room, falls behind however idle the topic is; nobody knows before everything was read once.
     fn seconds_behind(&self, reading: Reading) -> Option<f64> {
         match reading {
-            Reading { position, end: Some(end), .. } if position >= end => Some(0.0),
             Reading { caught_up_us: 0, .. } => None,
             #[expect(clippy::cast_precision_loss, reason = "a delay in microseconds is far below 2^53")]
             Reading { caught_up_us, .. } => Some((self.now_us - caught_up_us).max(0) as f64 / 1e6),

@@ -145,16 +145,17 @@ pub async fn open_or_create(location: &Location, rollup: Rollup) -> Result<Delta
     open_or_create_as(found, rollup.name(), rollup.summary(), &rollup.schema(), &[]).await
 }
 
+/// Versions of rollups.
+pub type Versions = BTreeMap<Rollup, u64>;
+
 /// Rollups for those who only look.
 #[derive(Debug, Default)]
 pub struct Rollups(BTreeMap<Rollup, DeltaTable>);
 
 impl Rollups {
-    /// Loads what was committed since, and what was not there before; whether anything was.
-    pub async fn refresh(&mut self, location: &Location) -> Result<bool, LakeError> {
-        let mut changed = false;
+    /// Loads what was committed since, and what was not there before.
+    pub async fn refresh(&mut self, location: &Location) -> Result<(), LakeError> {
         for rollup in Rollup::ALL {
-            let before = self.0.get(&rollup).map(DeltaTable::version);
             match self.0.get_mut(&rollup) {
                 Some(table) => load(table, rollup.name()).await?,
                 None => {
@@ -163,9 +164,14 @@ impl Rollups {
                     }
                 }
             }
-            changed |= before != self.0.get(&rollup).map(DeltaTable::version);
         }
-        Ok(changed)
+        Ok(())
+    }
+
+    /// The versions of those that are there, as loaded.
+    #[must_use]
+    pub fn versions(&self) -> Versions {
+        self.0.iter().filter_map(|(rollup, table)| Some((*rollup, table.version()?))).collect()
     }
 
     /// The rows of those that are there.

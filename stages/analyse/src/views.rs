@@ -30,7 +30,7 @@ pub struct View {
 
 impl View {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: &'static [Self] = &[
         Self {
             name: "streams",
             summary: "Every stream that came to its end, one row each.",
@@ -66,8 +66,7 @@ impl View {
     /// The view of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
-        static ALL: [View; 5] = View::ALL;
-        ALL.iter().find(|view| view.name == name)
+        Self::ALL.iter().find(|view| view.name == name)
     }
 }
 

@@ -14,10 +14,12 @@ What `treble sql` and every door of `treble serve` answer from ([how to ask](sql
 of is null.
 ";
 
-const TABLES: &str = "SELECT table_name, description FROM documentation WHERE column_name = ''";
+/// Tables and views, each with one line about it.
+pub(super) const TABLES: &str = "SELECT table_name, description FROM documentation WHERE column_name = ''";
 
-/// The columns of one table with their types.
-fn columns_of(table: &str) -> String {
+/// The columns of `table`, their types, and what they mean.
+pub(super) fn columns_of(table: &str) -> String {
+    let table = table.replace('\'', "''");
     format!(
         "SELECT c.column_name, c.data_type, d.description FROM information_schema.columns AS c \
          JOIN documentation AS d ON d.table_name = c.table_name AND d.column_name = c.column_name \

@@ -1,6 +1,7 @@
 //! The shell of `treble sql`: statements over several lines, history, completion.
 
 use super::super::{Context, Exit, Failure};
+use super::reference::{TABLES, columns_of};
 use super::rows::Rows;
 use super::source::Source;
 use rustyline::completion::Completer;
@@ -153,19 +154,8 @@ fn answer(source: &Source, out: &Rows, context: &Context, text: &str) -> Result<
             say(&format!("{line} is no command; \\? shows them"));
             return Ok(());
         }
-        Asked::Tables => {
-            let sql = "SELECT table_name, description FROM documentation WHERE column_name = '' ORDER BY table_name";
-            source.print(sql, out)?
-        }
-        Asked::Columns(name) => {
-            let name = name.replace('\'', "''");
-            let sql = format!(
-                "SELECT c.column_name, c.data_type, d.description FROM information_schema.columns c \
-                 LEFT JOIN documentation d ON d.table_name = c.table_name AND d.column_name = c.column_name \
-                 WHERE c.table_name = '{name}' ORDER BY c.ordinal_position"
-            );
-            source.print(&sql, out)?
-        }
+        Asked::Tables => source.print(TABLES, out)?,
+        Asked::Columns(name) => source.print(&columns_of(name), out)?,
         Asked::SavedList => {
             saved::ALL.iter().for_each(|saved| say(&format!("{:<24} {}", saved.name, saved.question)));
             return Ok(());

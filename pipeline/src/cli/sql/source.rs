@@ -7,9 +7,9 @@ use crate::config::Config;
 use crate::ports::Clock;
 use crate::query::feed::{Feed, FeedError};
 use crate::query::serve;
+use crate::query::supply::Supply;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use treble_analyse::query::{Engine, QueryError, rows};
@@ -25,7 +25,7 @@ pub(super) struct Source {
     pub(super) engine: Engine,
     runtime: Runtime,
     /// Feeds until it is dropped.
-    _feeder: Option<Feeder>,
+    _supply: Option<Supply>,
 }
 
 impl Source {
@@ -37,32 +37,32 @@ impl Source {
     /// Tables that are kept up to date.
     pub(super) fn follow(config: &Config, stored: bool, context: &Context) -> Result<Self, Failure> {
         let (source, feed) = Self::start(config, stored, context)?;
-        let feeder = Feeder::start(feed).map_err(|error| system(&error))?;
-        Ok(Self { _feeder: Some(feeder), ..source })
+        let supply = Supply::start(feed).map_err(|error| system(&error))?;
+        Ok(Self { _supply: Some(supply), ..source })
     }
 
     fn start(config: &Config, stored: bool, context: &Context) -> Result<(Self, Feed), Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let lake = super::location(config)?;
+        let lake = super::lake(config)?;
         if stored && lake.is_none() {
             return Err(Failure::new(Exit::Config, "there is no lake to ask")
                 .mend("set lake.url, or leave out --stored"));
         }
         let live =
             serve::live(config, &clock).map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
-        let begin = |recent| Feed::start(config, lake.clone(), Arc::clone(&live), Arc::clone(&clock), recent);
-        let feed = match begin(!stored) {
+        let new = |recent| Feed::new(config, lake.clone(), Arc::clone(&live), Arc::clone(&clock), recent);
+        let mut feed = new(!stored).map_err(failure)?;
+        match feed.step() {
             Err(FeedError::Kafka(fault)) if lake.is_some() => {
                 context.output.say(&format!("Stored rows only: {fault}"));
-                begin(false)
+                feed = new(false).map_err(failure)?;
             }
-            outcome => outcome,
-        };
-        let mut feed = feed.map_err(failure)?;
+            outcome => outcome.map_err(failure)?,
+        }
         catch_up(&mut feed, &*clock, context)?;
         let engine = Engine::new(live, serve::limits(&config.sql)).map_err(|error| super::failure(&error))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Ok((Self { engine, runtime: runtime.map_err(|error| system(&error))?, _feeder: None }, feed))
+        Ok((Self { engine, runtime: runtime.map_err(|error| system(&error))?, _supply: None }, feed))
     }
 
     /// Asks `statement` and prints the answer; gives the number of its rows. Ctrl-C stops it.
@@ -111,33 +111,6 @@ fn catch_up(feed: &mut Feed, clock: &dyn Clock, context: &Context) -> Result<(),
     Ok(())
 }
 
-/// A thread that keeps tables up to date.
-#[derive(Debug)]
-struct Feeder(Arc<AtomicBool>);
-
-impl Feeder {
-    fn start(mut feed: Feed) -> io::Result<Self> {
-        let ended = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&ended);
-        let run = move || {
-            while !end.load(Ordering::Acquire) {
-                if let Err(error) = feed.step() {
-                    tracing::warn!(%error, "answers are not up to date; it is tried again");
-                    std::thread::park_timeout(Duration::from_secs(1));
-                }
-            }
-        };
-        std::thread::Builder::new().name("sql-feed".to_owned()).spawn(run)?;
-        Ok(Self(ended))
-    }
-}
-
-impl Drop for Feeder {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
-}
-
 fn system(error: &io::Error) -> Failure {
     Failure::new(Exit::Software, "the system gives no thread").because(error)
 }
@@ -146,8 +119,8 @@ fn failure(error: FeedError) -> Failure {
     match error {
         FeedError::Kafka(fault) => fault.into(),
         FeedError::Registry(error) => error.into(),
-        FeedError::Lake(error) => super::lake_failure(&error),
-        FeedError::Secret(error) => Failure::new(Exit::NoInput, error.to_string()),
+        FeedError::Lake(error) => error.into(),
+        FeedError::Secret(error) => error.into(),
         FeedError::Prefix(error) => Failure::new(Exit::Config, error.to_string()),
         FeedError::Thread(error) => system(&error),
         FeedError::Rows(error) => Failure::new(Exit::Software, error.to_string()),

@@ -111,7 +111,8 @@ fn what_is_promised_is_what_comes() {
         let model = Model::open(Limits::default());
         let (address, _door) = open(&model);
         let mut client = client(address).await;
-        let views = treble_analyse::views::View::ALL.map(|view| format!("SELECT * FROM {}", view.name));
+        let views =
+            treble_analyse::views::View::ALL.iter().map(|view| format!("SELECT * FROM {}", view.name));
         let saved = treble_analyse::saved::ALL.iter().map(|saved| saved.sql.to_owned());
         for sql in views.into_iter().chain(saved) {
             let info = client.execute(sql.clone(), None).await.unwrap();

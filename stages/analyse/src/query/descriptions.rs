@@ -1,8 +1,8 @@
-//! What is said of tables and columns, where PostgreSQL's tools look for it: `pg_description`, `col_description` and
-//! `obj_description`, by the numbers that `pg_class` gives.
+//! What is said of tables and columns, where PostgreSQL's tools look for it: `pg_description`, `col_description`,
+//! `obj_description` and `pg_get_viewdef`, by the numbers that `pg_class` gives.
 
 use super::session::Base;
-use crate::views;
+use crate::views::{self, View};
 use async_trait::async_trait;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
 use datafusion::arrow::compute::cast;
@@ -36,9 +36,14 @@ pub(super) async fn add(model: &SessionContext) -> Result<()> {
     else {
         return Ok(());
     };
-    let texts = Arc::new(texts(&numbers(model).await?));
-    for (name, of_columns) in [("col_description", true), ("obj_description", false)] {
-        model.register_udf(ScalarUDF::new_from_impl(Description::new(name, of_columns, Arc::clone(&texts))));
+    let numbers = numbers(model).await?;
+    let texts = Arc::new(texts(&numbers));
+    for told in [
+        Told::columns("col_description", Arc::clone(&texts)),
+        Told::tables("obj_description", DataType::Utf8, Arc::clone(&texts)),
+        Told::tables("pg_get_viewdef", DataType::Boolean, Arc::new(definitions(&numbers))),
+    ] {
+        model.register_udf(ScalarUDF::new_from_impl(told));
     }
     if let Some(inner) = catalogue.schema(CATALOGUE) {
         let tables = Base([(TABLE.to_owned(), table(&texts)?)].into());
@@ -73,6 +78,15 @@ fn texts(numbers: &HashMap<String, Vec<i32>>) -> Texts {
         }
     }
     texts
+}
+
+/// What views select.
+fn definitions(numbers: &HashMap<String, Vec<i32>>) -> Texts {
+    let of = |view: &'static View| {
+        let oids = numbers.get(view.name).into_iter().flatten();
+        oids.map(|oid| ((*oid, 0), view.sql.trim().to_owned()))
+    };
+    View::ALL.iter().flat_map(of).collect()
 }
 
 fn table(texts: &Texts) -> Result<Arc<dyn TableProvider>> {
@@ -115,30 +129,32 @@ impl SchemaProvider for Overlay {
     }
 }
 
-/// `col_description(table, column)`, or `obj_description(table)` and `obj_description(table, 'pg_class')`.
+/// A function that tells a text of a table, or of a column of one.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Description {
+struct Told {
     name: &'static str,
     of_columns: bool,
     signature: Signature,
     texts: Arc<Texts>,
 }
 
-impl Description {
-    fn new(name: &'static str, of_columns: bool, texts: Arc<Texts>) -> Self {
-        let second = if of_columns { DataType::Int64 } else { DataType::Utf8 };
-        let two = TypeSignature::Exact(vec![DataType::Int64, second]);
-        let signature = if of_columns {
-            Signature::new(two, Volatility::Stable)
-        } else {
-            let one = TypeSignature::Exact(vec![DataType::Int64]);
-            Signature::one_of(vec![one, two], Volatility::Stable)
-        };
-        Self { name, of_columns, signature, texts }
+impl Told {
+    /// `name(table, column)`.
+    fn columns(name: &'static str, texts: Arc<Texts>) -> Self {
+        let two = TypeSignature::Exact(vec![DataType::Int64, DataType::Int64]);
+        Self { name, of_columns: true, signature: Signature::new(two, Volatility::Stable), texts }
+    }
+
+    /// `name(table)`, and with something more that is of no matter here.
+    fn tables(name: &'static str, more: DataType, texts: Arc<Texts>) -> Self {
+        let one = TypeSignature::Exact(vec![DataType::Int64]);
+        let two = TypeSignature::Exact(vec![DataType::Int64, more]);
+        let signature = Signature::one_of(vec![one, two], Volatility::Stable);
+        Self { name, of_columns: false, signature, texts }
     }
 }
 
-impl ScalarUDFImpl for Description {
+impl ScalarUDFImpl for Told {
     fn name(&self) -> &str {
         self.name
     }

@@ -176,9 +176,10 @@ fn freshness_says_how_far_each_partition_is() {
     let tell = |partition, position, caught_up_us| {
         live.append(partition, Vec::new(), Reading { position, end: Some(20), caught_up_us }).unwrap();
     };
-    tell(0, 20, NOW_US - 9_000_000);
+    tell(0, 20, NOW_US);
     tell(1, 15, NOW_US - 2_500_000);
     tell(2, 15, 0);
+    tell(3, 20, NOW_US - 9_000_000);
     let engine = Engine::new(live, Limits::default()).unwrap();
     let seconds = |partition: i32| {
         let sql = format!(
@@ -187,6 +188,7 @@ fn freshness_says_how_far_each_partition_is() {
         cell(&engine, &sql)
     };
     assert_eq!([seconds(0), seconds(1), seconds(2)], ["0.0", "2.5", "unknown"]);
+    assert_eq!(seconds(3), "9.0", "who has not looked for a while does not know that nothing came");
 }
 
 #[test]
