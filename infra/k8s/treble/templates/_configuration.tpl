@@ -1,0 +1,101 @@
+{{/* What processes are told: environment variables, and the files that they name. */}}
+
+{{/* A number as people write it: Helm reads all of them as floating point. */}}
+{{- define "treble.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
+{{- end }}
+
+{{/*
+The Secrets that are mounted, as YAML: name of the volume → secret, items (key → file). Each lies in /etc/treble/NAME. root; doors: whether
+those of `treble serve` are among them.
+*/}}
+{{- define "treble.secrets" -}}
+{{- $secrets := dict -}}
+{{- $security := .root.Values.security -}}
+{{- with $security.kafka.sasl }}{{ if .secret }}{{ $_ := set $secrets "kafka-sasl" (dict "secret" .secret "items" (dict .key "password")) }}{{ end }}{{ end -}}
+{{- with $security.kafka.tls }}{{ if .enabled -}}
+{{- if .caSecret }}{{ $_ := set $secrets "kafka-ca" (dict "secret" .caSecret "items" (dict .caKey "ca.crt")) }}{{ end -}}
+{{- if .clientSecret }}{{ $_ := set $secrets "kafka-client" (dict "secret" .clientSecret "items" (dict "tls.crt" "tls.crt" "tls.key" "tls.key")) }}{{ end -}}
+{{- end }}{{ end -}}
+{{- with $security.registry -}}
+{{- if .secret }}{{ $_ := set $secrets "registry" (dict "secret" .secret "items" (dict .key "secret")) }}{{ end -}}
+{{- if .caSecret }}{{ $_ := set $secrets "registry-ca" (dict "secret" .caSecret "items" (dict .caKey "ca.crt")) }}{{ end -}}
+{{- end -}}
+{{- if .doors }}{{ with .root.Values.sql -}}
+{{- $_ := set $secrets "sql-tokens" (dict "secret" (required "sql.tokens.secret: the doors ask for tokens" .tokens.secret) "items" (dict .tokens.key "tokens")) -}}
+{{- if .tls.secret }}{{ $_ := set $secrets "sql-tls" (dict "secret" .tls.secret "items" (dict "tls.crt" "tls.crt" "tls.key" "tls.key")) }}{{ end -}}
+{{- end }}{{ end -}}
+{{ toYaml $secrets }}
+{{- end }}
+
+{{/* The keys that follow from `security`, as YAML. */}}
+{{- define "treble.credentials" -}}
+{{- $keys := dict -}}
+{{- with .Values.security.kafka -}}
+{{- $_ := set $keys "kafka.security_protocol" (ternary (ternary "SASL_SSL" "SSL" (ne .sasl.secret "")) (ternary "SASL_PLAINTEXT" "PLAINTEXT" (ne .sasl.secret "")) .tls.enabled) -}}
+{{- if .sasl.secret -}}
+{{- $_ := set $keys "kafka.sasl_mechanism" .sasl.mechanism -}}
+{{- $_ := set $keys "kafka.sasl_username" (required "security.kafka.sasl.username: SASL needs one" .sasl.username) -}}
+{{- $_ := set $keys "kafka.sasl_password_file" "/etc/treble/kafka-sasl/password" -}}
+{{- end -}}
+{{- if and .tls.enabled .tls.caSecret }}{{ $_ := set $keys "kafka.ssl_ca_file" "/etc/treble/kafka-ca/ca.crt" }}{{ end -}}
+{{- if and .tls.enabled .tls.clientSecret -}}
+{{- $_ := set $keys "kafka.ssl_certificate_file" "/etc/treble/kafka-client/tls.crt" -}}
+{{- $_ := set $keys "kafka.ssl_key_file" "/etc/treble/kafka-client/tls.key" -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.security.registry -}}
+{{- if and .secret .username -}}
+{{- $_ := set $keys "registry.username" .username -}}
+{{- $_ := set $keys "registry.password_file" "/etc/treble/registry/secret" -}}
+{{- else if .secret -}}
+{{- $_ := set $keys "registry.token_file" "/etc/treble/registry/secret" -}}
+{{- end -}}
+{{- if .caSecret }}{{ $_ := set $keys "registry.ca_file" "/etc/treble/registry-ca/ca.crt" }}{{ end -}}
+{{- end -}}
+{{ toYaml $keys }}
+{{- end }}
+
+{{/* root, config (of this component), decided (by the chart; wins): the entries of `env` that set keys of docs/configuration.md. */}}
+{{- define "treble.environment" -}}
+{{- $keys := dict "log.format" "json" -}}
+{{- range $source := list .root.Values.config (default dict .config) (fromYaml (include "treble.credentials" .root)) .decided -}}
+{{- range $key, $value := $source }}{{ $_ := set $keys $key $value }}{{ end -}}
+{{- end -}}
+{{- range $key, $value := $keys }}
+- name: TREBLE_{{ $key | upper | replace "." "_" }}
+  value: {{ include "treble.text" $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* root, key: an address of the configuration, which has to be there. */}}
+{{- define "treble.address" -}}
+{{ required (printf "config.%s: say where it is" .key) (index .root.Values.config .key) }}
+{{- end }}
+
+{{/* Milliseconds of commit.deadline_ms, as the configuration has it or by default, in whole seconds; and the margin. */}}
+{{- define "treble.grace" -}}
+{{ add (div (add (int64 (default 10000 (index .Values.config "commit.deadline_ms"))) 999) 1000) (int64 .Values.drainMarginSeconds) }}
+{{- end }}
+
+{{/*
+Who a process of stages is: its namespace and its pod's name, which has the ordinal. That is the static member's id (group.instance.id), and
+behind the group's name the transactional id. root, set. Threads follow the request: without a limit, a process would start one for each core of the node.
+*/}}
+{{- define "treble.identity" }}
+- name: POD_NAME
+  valueFrom: { fieldRef: { fieldPath: metadata.name } }
+- name: POD_NAMESPACE
+  valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
+- name: TREBLE_INSTANCE_ID
+  value: $(POD_NAMESPACE).$(POD_NAME)
+{{- include "treble.threads" (dict "variable" "TREBLE_FLOW_THREADS" "key" "flow.threads" "config" (merge (dict) .set.config .root.Values.config)) }}
+{{- end }}
+
+{{/* variable, key, config: the variable, unless the configuration of this component sets the key. */}}
+{{- define "treble.threads" }}
+{{- if not (hasKey .config .key) }}
+- name: {{ .variable }}
+  valueFrom: { resourceFieldRef: { resource: requests.cpu } }
+{{- end }}
+{{- end }}
