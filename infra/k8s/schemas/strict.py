@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+# The pure loader takes a minute for some of them.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KINDS = ("PodMonitor", "PrometheusRule", "ScaledObject")
 # Of an OpenAPI schema, what JSON Schema means as well; the rest (descriptions, list types, CEL) is left out.
 KEPT = {
@@ -36,7 +38,7 @@ def strict(schema):
 
 def main(crds, target):
     for file in sorted(Path(crds).glob("*.yaml")):
-        crd = yaml.safe_load(file.read_text())
+        crd = yaml.load(file.read_text(), LOADER)
         kind, group = crd["spec"]["names"]["kind"], crd["spec"]["group"]
         if kind not in KINDS:
             continue
