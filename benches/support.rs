@@ -3,6 +3,8 @@
 //! Every figure is taken in one process and one run, beside what it is compared with. On a busy machine both sides
 //! suffer, and the ratio stays.
 
+pub mod events;
+
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
@@ -64,6 +66,14 @@ pub fn timed<R>(work: impl FnOnce() -> Result<R>) -> Result<Duration> {
     let took = began.elapsed();
     drop(made);
     Ok(took)
+}
+
+/// What `work` answers, and how long that takes.
+#[expect(clippy::disallowed_methods, reason = "a stopwatch: what is measured is this machine's time")]
+pub async fn timed_answer<R>(work: impl Future<Output = Result<R>>) -> Result<(Duration, R)> {
+    let began = Instant::now();
+    let made = black_box(work.await?);
+    Ok((began.elapsed(), made))
 }
 
 /// The best time of each contender. They take turns, so that a slow moment of the machine hits all.

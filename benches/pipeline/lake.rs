@@ -3,9 +3,10 @@
 use anyhow::{Context, Result};
 use rdkafka::message::OwnedHeaders;
 use std::time::Duration;
+use treble_bench_support::events::stage_event;
 use treble_bench_support::{Figure, timed};
 use treble_pipeline::schema_registry::{Registration, RegistryAccess, SchemaRegistry};
-use treble_schemas::event::{Event, Mode, StageEvent, Status};
+use treble_schemas::event::Event;
 use treble_schemas::frame::{Format, write_header};
 use treble_schemas::{Contract, Topics};
 use treble_test_support::broker::LocalStack;
@@ -17,42 +18,6 @@ use treble_test_support::process::Worker;
 const EVENTS: u32 = 2_000_000;
 /// Of them so many are different: writing them is not what is measured.
 const DIFFERENT: u32 = 20_000;
-const STREAMS: u32 = 1_000;
-
-/// What decode says of stream `number` once more, as it does: all fields are there that a busy pipeline fills.
-fn event(number: u32) -> StageEvent {
-    StageEvent {
-        event_time_us: 1_700_000_000_000_000 + i64::from(number) * 1_000,
-        stream_id: format!("stream-{:04}", number % STREAMS),
-        stage: ["decode", "upscale", "encode"][number as usize % 3].to_owned(),
-        instance: "pipeline-0".to_owned(),
-        treble_version: env!("CARGO_PKG_VERSION").to_owned(),
-        live: true,
-        status: if number.is_multiple_of(100) { Status::Finished } else { Status::Running },
-        mode: Mode::Ai,
-        audio_seconds: 0.1,
-        bytes_in: 1_600,
-        bytes_out: 9_600,
-        chunks_in: 1,
-        chunks_out: 1,
-        queue_wait_seconds: f64::from(number % 997) / 1e5,
-        processing_seconds: f64::from(number % 911) / 1e5,
-        batch_size: Some(4.0),
-        device: Some("cpu".to_owned()),
-        model: Some("treble".to_owned()),
-        model_version: Some("1".to_owned()),
-        codec_in: Some("pcm".to_owned()),
-        codec_out: Some("pcm".to_owned()),
-        rate_in_hz: Some(16_000),
-        rate_out_hz: Some(48_000),
-        channels: Some(1),
-        trace_id: Some(format!("{number:032x}")),
-        source_topic: "treble.audio.pcm".to_owned(),
-        source_offset_first: i64::from(number),
-        source_offset_last: i64::from(number),
-        ..StageEvent::default()
-    }
-}
 
 fn fill(stack: &LocalStack, prefix: &str) -> Result<()> {
     let topics = Topics::new(prefix)?;
@@ -61,7 +26,7 @@ fn fill(stack: &LocalStack, prefix: &str) -> Result<()> {
     let id = ids.of(Contract::StageEvent, &topics.events())?;
     let publisher = Publisher::new(stack, prefix)?.onto(&topics.events());
     let framed = |number: u32| {
-        let event = event(number);
+        let event = stage_event(number);
         let mut value = Vec::with_capacity(256);
         write_header(&mut value, id, Format::Avro);
         value.extend(event.encode()?);
