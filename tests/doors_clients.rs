@@ -1,13 +1,13 @@
 //! The doors of analysts, as the tools find them that analysts own: ADBC, pyarrow, psycopg and psql. Each asks, lists
-//! tables, and is told why it cannot write (invariant 14). On a real Kafka.
+//! tables, and is told why it cannot write (invariant 14), in plain text and through TLS. On a real Kafka.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use treble_test_support::broker::LocalStack;
+use treble_test_support::certificates::{Authority, Identity};
+use treble_test_support::doors::Doors;
 use treble_test_support::kafka::{self, PATIENCE, Publisher};
 use treble_test_support::running::Running;
 use treble_test_support::{clips, configuration, process, verdict};
@@ -18,16 +18,15 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A `treble serve` for Ada, who has a token, over two streams.
+/// Two streams, and doors for Ada, who has a token.
 struct House {
-    child: Child,
-    doors: BTreeMap<String, String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
     _stages: Running,
 }
 
 impl House {
-    fn open() -> Result<Self> {
+    fn build() -> Result<Self> {
         let stack = LocalStack::shared()?;
         kafka::create_topics(stack, PREFIX)?;
         let stages = Running::start(configuration::config(&configuration::settings(stack, PREFIX))?);
@@ -40,34 +39,46 @@ impl House {
         let folder = tempfile::tempdir()?;
         let tokens = folder.path().join("tokens");
         std::fs::write(&tokens, "ada 1815\n")?;
-        let mut command = Command::new(process::binary()?);
-        command.args(["serve", "--output", "json"]).current_dir(folder.path());
-        command.args(["--http", "127.0.0.1:0", "--flight", "127.0.0.1:0", "--postgres", "127.0.0.1:0"]);
-        command.envs(process::environment(stack, PREFIX)).env("TREBLE_SQL_TOKENS_FILE", &tokens);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("piped above")?).read_line(&mut line)?;
-        let document: Value =
-            serde_json::from_str(&line).with_context(|| format!("treble serve said {line:?}"))?;
-        let doors = serde_json::from_value(document["doors"].clone())?;
-        let house = Self { child, doors, _folder: folder, _stages: stages };
-        house.await_streams()?;
-        Ok(house)
+        let mut environment = process::environment(stack, PREFIX);
+        environment.push(("TREBLE_SQL_TOKENS_FILE".to_owned(), tokens.display().to_string()));
+        Ok(Self { folder, environment, _stages: stages })
     }
 
-    fn door(&self, protocol: &str) -> Result<&str> {
-        self.doors.get(protocol).map(String::as_str).with_context(|| format!("no door for {protocol}"))
+    /// Doors that speak plain text, or TLS as `authority` vouches for.
+    fn open(&self, authority: Option<&Authority>) -> Result<Visit> {
+        let mut environment = self.environment.clone();
+        if let Some(authority) = authority {
+            let Identity { certificate, key } = authority.issue("doors")?;
+            for (name, path) in [("CERTIFICATE", certificate), ("KEY", key)] {
+                environment.push((format!("TREBLE_SQL_TLS_{name}_FILE"), path.display().to_string()));
+            }
+        }
+        let doors = Doors::open(&environment, self.folder.path(), &[])?;
+        let visit = Visit { doors, authority: authority.map(Authority::certificate) };
+        visit.await_streams()?;
+        Ok(visit)
     }
+}
 
+/// Open doors, and whom their visitors trust.
+struct Visit {
+    doors: Doors,
+    authority: Option<PathBuf>,
+}
+
+impl Visit {
     fn psql(&self, arguments: &[&str]) -> Result<Output> {
-        let (host, port) = self.door("pgwire")?.rsplit_once(':').context("an address has a port")?;
-        Command::new("timeout")
+        let (host, port) = self.doors.address("pgwire")?.rsplit_once(':').context("an address has a port")?;
+        let mut command = Command::new("timeout");
+        command
             .args(["120", "psql", "--no-psqlrc", "-h", host, "-p", port, "-U", "ada", "-d", "treble"])
             .args(arguments)
             .env("PGPASSWORD", "1815")
-            .stdin(Stdio::null())
-            .output()
-            .context("psql: run `infra/setup/setup --tests`")
+            .stdin(Stdio::null());
+        if let Some(authority) = &self.authority {
+            command.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", authority);
+        }
+        command.output().context("psql: run `infra/setup/setup --tests`")
     }
 
     /// What psql prints.
@@ -91,73 +102,96 @@ impl House {
     }
 }
 
-impl Drop for House {
-    fn drop(&mut self) {
-        // Where it has ended there is nobody to kill.
-        drop(self.child.kill());
-        drop(self.child.wait());
+#[test]
+fn every_tool_asks_lists_tables_and_is_told_why_it_cannot_write() -> Result<()> {
+    let house = House::build()?;
+    let visit = house.open(None)?;
+    tools(&visit)?;
+    psql(&visit)?;
+    let folder = tempfile::tempdir()?;
+    let visit = house.open(Some(&Authority::new(folder.path())?))?;
+    let told = tools(&visit)?;
+    ensure!(told.found("psycopg", "plain")?.to_string().contains("sslmode=require"), "{}", told.text);
+    for tool in ["adbc", "psycopg", "urllib"] {
+        let refused = told.found(tool, "untrusted")?.to_string().to_ascii_lowercase();
+        ensure!(refused.contains("certificate"), "{tool}: {refused}");
+    }
+    psql(&visit)
+}
+
+/// What `ask.py` told.
+struct Told {
+    text: String,
+    lines: Vec<Value>,
+}
+
+impl Told {
+    fn found(&self, tool: &str, what: &str) -> Result<&Value> {
+        let line = self.lines.iter().find(|line| line["tool"] == tool && line["what"] == what);
+        Ok(&line.with_context(|| format!("{tool} does not tell {what}: {}", self.text))?["found"])
     }
 }
 
-#[test]
-fn every_tool_asks_lists_tables_and_is_told_why_it_cannot_write() -> Result<()> {
-    let house = House::open()?;
-    python(&house)?;
-    psql(&house)
-}
-
-fn python(house: &House) -> Result<()> {
+/// Lets every tool of Python ask.
+fn asked(visit: &Visit) -> Result<Told> {
     let packages = |folder: &str| {
         let found = repository().join(".treble").join(folder).canonicalize();
         found.with_context(|| format!("no {folder}: run `infra/setup/setup --tests`"))
     };
     let path = format!("{}:{}", packages("doors-python")?.display(), packages("lake-python")?.display());
+    let address = |protocol| visit.doors.address(protocol);
     let output = Command::new("timeout")
         .args(["120", "python3", "tests/doors_clients/ask.py"])
-        .args([house.door("flight")?, house.door("pgwire")?, "ada", "1815"])
+        .args([address("http")?, address("flight")?, address("pgwire")?, "ada", "1815"])
+        .args(&visit.authority)
         .current_dir(repository())
         .env("PYTHONPATH", path)
         .stdin(Stdio::null())
         .output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told = String::from_utf8(output.stdout)?;
-    let lines = told.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
-    let found = |tool: &str, what: &str| -> Result<Value> {
-        let line = lines.iter().find(|line| line["tool"] == tool && line["what"] == what);
-        Ok(line.with_context(|| format!("{tool} does not tell {what}: {told}"))?["found"].clone())
-    };
+    let text = String::from_utf8(output.stdout)?;
+    let lines = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    Ok(Told { text, lines })
+}
+
+fn tools(visit: &Visit) -> Result<Told> {
+    let told = asked(visit)?;
+    let found = |tool: &str, what: &str| told.found(tool, what);
+    let text = &told.text;
     for tool in ["adbc", "pyarrow", "psycopg"] {
-        ensure!(found(tool, "rows")? == serde_json::json!(["s1", "s2"]), "{tool}: {told}");
+        ensure!(found(tool, "rows")? == &serde_json::json!(["s1", "s2"]), "{tool}: {text}");
         let tables = found(tool, "tables")?.to_string();
         ensure!(tables.contains("\"streams\"") && tables.contains("\"stage_events\""), "{tool}: {tables}");
         let refused = found(tool, "write")?.to_string();
         ensure!(refused.contains("DELETE FROM") && refused.contains("only reads"), "{tool}: {refused}");
     }
+    ensure!(found("urllib", "rows")? == &serde_json::json!(["s1", "s2"]), "urllib: {text}");
+    ensure!(found("urllib", "stranger")?.to_string().contains("401"), "{text}");
     for tool in ["adbc", "psycopg"] {
-        ensure!(found(tool, "parameter")? == 1, "{tool}: {told}");
+        ensure!(found(tool, "parameter")? == &serde_json::json!(1), "{tool}: {text}");
         let stranger = found(tool, "stranger")?.to_string().to_ascii_lowercase();
         ensure!(stranger.contains("authenti"), "{tool}: {stranger}");
     }
-    ensure!(found("adbc", "vendor")? == "Treble", "{told}");
-    ensure!(found("adbc", "column")?.as_str().is_some_and(|text| text.ends_with('.')), "{told}");
-    ensure!(found("psycopg", "binary")? == serde_json::json!([1.5, true, 7, "2026-01-02"]), "{told}");
-    Ok(())
+    ensure!(found("adbc", "vendor")? == &serde_json::json!("Treble"), "{text}");
+    ensure!(found("adbc", "column")?.as_str().is_some_and(|text| text.ends_with('.')), "{text}");
+    ensure!(found("psycopg", "binary")? == &serde_json::json!([1.5, true, 7, "2026-01-02"]), "{text}");
+    Ok(told)
 }
 
-fn psql(house: &House) -> Result<()> {
-    let rows = house.printed(&["-Atc", "SELECT stream_id FROM streams ORDER BY 1"])?;
+fn psql(visit: &Visit) -> Result<()> {
+    let rows = visit.printed(&["-Atc", "SELECT stream_id FROM streams ORDER BY 1"])?;
     ensure!(rows == "s1\ns2\n", "{rows}");
-    let tables = house.printed(&["-c", r"\dt"])?;
+    let tables = visit.printed(&["-c", r"\dt"])?;
     ensure!(tables.contains("stage_events") && tables.contains("stream_reports"), "{tables}");
-    let all = house.printed(&["-c", r"\d"])?;
+    let all = visit.printed(&["-c", r"\d"])?;
     ensure!(all.contains("streams") && all.contains("view"), "{all}");
-    let described = house.printed(&["-c", r"\d+ stage_events"])?;
+    let described = visit.printed(&["-c", r"\d+ stage_events"])?;
     ensure!(described.contains("stream_id") && described.contains("The stage's name"), "{described}");
-    let view = house.printed(&["-c", r"\d+ streams"])?;
+    let view = visit.printed(&["-c", r"\d+ streams"])?;
     ensure!(view.contains("the key of its records") && view.contains("FROM stream_reports"), "{view}");
-    let schemas = house.printed(&["-c", r"\dn"])?;
+    let schemas = visit.printed(&["-c", r"\dn"])?;
     ensure!(schemas.contains("system"), "{schemas}");
-    let refused = house.psql(&["-v", "VERBOSITY=verbose", "-c", "DROP TABLE stage_events"])?;
+    let refused = visit.psql(&["-v", "VERBOSITY=verbose", "-c", "DROP TABLE stage_events"])?;
     let said = String::from_utf8_lossy(&refused.stderr);
     ensure!(!refused.status.success() && said.contains("25006") && said.contains("only reads"), "{said}");
     Ok(())

@@ -5,11 +5,13 @@
 mod asked;
 
 use anyhow::{Result, ensure};
-use asked::{Asked, Server};
+use asked::Asked;
 use std::fs;
 use std::time::Duration;
 use treble_test_support::broker::LocalStack;
+use treble_test_support::doors::Doors;
 use treble_test_support::kafka::{self, PATIENCE};
+use treble_test_support::process;
 
 const ROWS: &str =
     "SELECT count(*) AS rows, count(DISTINCT (kafka_partition, kafka_offset)) AS places FROM stage_events";
@@ -20,7 +22,7 @@ fn a_row_is_seen_once_while_it_moves_from_the_topic_to_the_lake() -> Result<()> 
     let mut analyse = asked.analyse()?;
     analyse.start()?;
     analyse.await_ready(PATIENCE)?;
-    let server = Server::start(&asked, &["--anonymous"])?;
+    let server = asked.doors(&["--anonymous"])?;
     server.await_ready()?;
     let mut before = 0;
     std::thread::scope(|scope| -> Result<()> {
@@ -57,7 +59,7 @@ fn a_row_is_seen_once_while_it_moves_from_the_topic_to_the_lake() -> Result<()> 
 #[test]
 fn a_row_is_seen_within_a_second_of_its_commit() -> Result<()> {
     let asked = Asked::start("sql-soon")?;
-    let server = Server::start(&asked, &["--anonymous"])?;
+    let server = asked.doors(&["--anonymous"])?;
     server.await_ready()?;
     asked.publish(0..1)?;
     asked.delivered(1)?;
@@ -76,7 +78,7 @@ fn a_row_is_seen_within_a_second_of_its_commit() -> Result<()> {
 fn who_cannot_reach_kafka_says_how_far_behind_its_answers_may_be() -> Result<()> {
     let (stack, prefix, folder) = (LocalStack::start(1)?, "sql-cut-off", tempfile::tempdir()?);
     kafka::create_topics(&stack, prefix)?;
-    let server = Server::of(&stack, prefix, folder.path())?;
+    let server = Doors::open(&process::environment(&stack, prefix), folder.path(), &["--anonymous"])?;
     server.await_ready()?;
     let behind = |than: &str| {
         format!("SELECT CASE WHEN min(seconds_behind) {than} THEN 1 ELSE 0 END AS n FROM freshness")
@@ -145,10 +147,12 @@ fn the_door_asks_for_a_token_and_refuses_what_is_hostile() -> Result<()> {
     ensure!(code == 78 && said.contains("sql.anonymous"), "{code}, {said}");
     let tokens = asked.folder().join("tokens");
     fs::write(&tokens, "ada first-token\n")?;
-    let server = Server::start(
-        &asked,
-        &["--set", &format!("sql.tokens_file={}", tokens.display()), "--set", "sql.timeout_ms=2000"],
-    )?;
+    let server = asked.doors(&[
+        "--set",
+        &format!("sql.tokens_file={}", tokens.display()),
+        "--set",
+        "sql.timeout_ms=2000",
+    ])?;
     server.await_ready()?;
     let check = |token: &str, sql: &str, status: u16, words: &str| -> Result<()> {
         let (found, body) = server.ask(token, sql)?;

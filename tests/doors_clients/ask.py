@@ -1,18 +1,27 @@
 """Asks the doors as analysts' tools do, and says what each tool got, one JSON object a line.
 
-Usage: ask.py FLIGHT_ADDRESS POSTGRES_ADDRESS NAME TOKEN
+Usage: ask.py HTTP_ADDRESS FLIGHT_ADDRESS POSTGRES_ADDRESS NAME TOKEN [AUTHORITY]
+
+With AUTHORITY, a PEM file, doors speak TLS, and nobody else's certificate is trusted.
 """
 
 import json
+import ssl
 import sys
+import urllib.request
 import warnings
+from pathlib import Path
 
 import adbc_driver_flightsql.dbapi
 import psycopg
 import pyarrow.flight
+from adbc_driver_flightsql import DatabaseOptions as FlightOptions
 from adbc_driver_manager import DatabaseOptions
 
-flight, postgres, name, token = sys.argv[1:5]
+http, flight, postgres, name, token = sys.argv[1:6]
+authority = sys.argv[6] if len(sys.argv) > 6 else None
+trusted = Path(authority).read_text() if authority else None
+grpc = f"grpc+{'tls' if authority else 'tcp'}://{flight}"
 ROWS = "SELECT stream_id FROM streams ORDER BY stream_id"
 WRITE = "DELETE FROM stage_events"
 
@@ -34,7 +43,9 @@ def adbc():
     # It turns transactions on first, which are not to be had.
     warnings.simplefilter("ignore")
     options = {DatabaseOptions.USERNAME.value: name, DatabaseOptions.PASSWORD.value: token}
-    with adbc_driver_flightsql.dbapi.connect(f"grpc+tcp://{flight}", db_kwargs=options) as connection:
+    if authority:
+        options[FlightOptions.TLS_ROOT_CERTS.value] = trusted
+    with adbc_driver_flightsql.dbapi.connect(grpc, db_kwargs=options) as connection:
         with connection.cursor() as cursor:
             cursor.execute(ROWS)
             tell("adbc", "rows", [row[0] for row in cursor.fetchall()])
@@ -49,8 +60,12 @@ def adbc():
         with connection.cursor() as cursor:
             tell("adbc", "write", refused(lambda: cursor.execute(WRITE)))
     options[DatabaseOptions.PASSWORD.value] = "wrong"
-    stranger = lambda: adbc_driver_flightsql.dbapi.connect(f"grpc+tcp://{flight}", db_kwargs=options)
+    stranger = lambda: adbc_driver_flightsql.dbapi.connect(grpc, db_kwargs=options)
     tell("adbc", "stranger", refused(stranger))
+    if authority:
+        options[DatabaseOptions.PASSWORD.value] = token
+        del options[FlightOptions.TLS_ROOT_CERTS.value]
+        tell("adbc", "untrusted", refused(stranger))
 
 
 def field(number, value):
@@ -69,7 +84,7 @@ def command(message, *texts):
 
 
 def arrow():
-    client = pyarrow.flight.connect(f"grpc+tcp://{flight}")
+    client = pyarrow.flight.connect(grpc, **({"tls_root_certs": trusted} if authority else {}))
     options = pyarrow.flight.FlightCallOptions(headers=[client.authenticate_basic_token(name, token)])
 
     def fetch(descriptor):
@@ -88,7 +103,10 @@ def arrow():
 
 def psycopg3():
     host, port = postgres.rsplit(":", 1)
-    where = dict(host=host, port=port, user=name, dbname="treble")
+    where = dict(host=host, port=port, user=name, dbname="treble", sslmode="disable")
+    if authority:
+        tell("psycopg", "plain", refused(lambda: psycopg.connect(**where, password=token)))
+        where |= dict(sslmode="verify-full", sslrootcert=authority)
     with psycopg.connect(**where, password=token) as connection:
         rows = connection.execute(ROWS).fetchall()
         tell("psycopg", "rows", [row[0] for row in rows])
@@ -104,8 +122,27 @@ def psycopg3():
         connection.execute("SELECT 1", prepare=True)
         tell("psycopg", "state", refused(lambda: connection.execute("COPY streams TO STDOUT")))
     tell("psycopg", "stranger", refused(lambda: psycopg.connect(**where, password="wrong")))
+    if authority:
+        where["sslrootcert"] = "system"
+        tell("psycopg", "untrusted", refused(lambda: psycopg.connect(**where, password=token)))
+
+
+def over_http():
+    url = f"http{'s' if authority else ''}://{http}/v1/sql"
+
+    def ask(token, context):
+        request = urllib.request.Request(url, ROWS.encode(), {"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, context=context) as answer:
+            return json.load(answer)
+
+    context = ssl.create_default_context(cafile=authority) if authority else None
+    tell("urllib", "rows", [row["stream_id"] for row in ask(token, context)])
+    tell("urllib", "stranger", refused(lambda: ask("wrong", context)))
+    if authority:
+        tell("urllib", "untrusted", refused(lambda: ask(token, ssl.create_default_context())))
 
 
 adbc()
 arrow()
 psycopg3()
+over_http()

@@ -1,11 +1,10 @@
 //! A pipeline whose events are asked for, and those who ask.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -14,7 +13,7 @@ use treble_pipeline::ports::Clock;
 use treble_test_support::broker::LocalStack;
 use treble_test_support::clips::{self, Clip};
 use treble_test_support::configuration;
-use treble_test_support::http;
+use treble_test_support::doors::Doors;
 use treble_test_support::kafka::{self, PATIENCE, Publisher};
 use treble_test_support::process::{self, Worker};
 use treble_test_support::running::Running;
@@ -83,22 +82,35 @@ impl Asked {
         Ok(())
     }
 
-    fn command(&self, verb: &str, arguments: &[&str]) -> Result<Command> {
-        let mut command = command(self.stack, self.prefix, self.folder(), verb, arguments)?;
+    /// What ties a process to the topics, and to the lake where there is one.
+    fn environment(&self) -> Vec<(String, String)> {
+        let mut environment = process::environment(self.stack, self.prefix);
         if Path::new(&self.lake()).exists() {
-            command.env("TREBLE_LAKE_URL", self.lake());
+            environment.push(("TREBLE_LAKE_URL".to_owned(), self.lake()));
         }
+        environment
+    }
+
+    fn shell(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(process::binary()?);
+        command.arg("sql").args(arguments).current_dir(self.folder());
+        command.envs(self.environment()).stdin(Stdio::null());
         Ok(command)
+    }
+
+    /// A `treble serve`.
+    pub(crate) fn doors(&self, arguments: &[&str]) -> Result<Doors> {
+        Doors::open(&self.environment(), self.folder(), arguments)
     }
 
     /// What `treble sql` prints.
     pub(crate) fn sql(&self, arguments: &[&str]) -> Result<String> {
-        printed(self.command("sql", arguments)?.output()?)
+        printed(self.shell(arguments)?.output()?)
     }
 
     /// What `treble sql` prints with `statements` on its standard input.
     pub(crate) fn piped(&self, statements: &str, arguments: &[&str]) -> Result<String> {
-        let mut command = self.command("sql", arguments)?;
+        let mut command = self.shell(arguments)?;
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         child.stdin.take().context("piped above")?.write_all(statements.as_bytes())?;
@@ -119,27 +131,13 @@ impl Asked {
 
     /// Exit code and complaint of a `treble sql` that fails.
     pub(crate) fn fails(&self, arguments: &[&str]) -> Result<(i32, String)> {
-        failed(self.command("sql", arguments)?.output()?)
+        failed(self.shell(arguments)?.output()?)
     }
 
     /// Exit code and complaint of a `treble serve` that does not start.
     pub(crate) fn serve_fails(&self, arguments: &[&str]) -> Result<(i32, String)> {
-        failed(self.command("serve", &with_ports(arguments))?.output()?)
+        failed(Doors::refused(&self.environment(), self.folder(), arguments)?)
     }
-}
-
-/// `treble VERB` in `folder`, of topics of one's own.
-fn command(
-    stack: &LocalStack,
-    prefix: &str,
-    folder: &Path,
-    verb: &str,
-    arguments: &[&str],
-) -> Result<Command> {
-    let mut command = Command::new(process::binary()?);
-    command.arg(verb).args(arguments).current_dir(folder);
-    command.envs(process::environment(stack, prefix)).stdin(Stdio::null());
-    Ok(command)
 }
 
 fn printed(output: Output) -> Result<String> {
@@ -150,100 +148,4 @@ fn printed(output: Output) -> Result<String> {
 fn failed(output: Output) -> Result<(i32, String)> {
     ensure!(!output.status.success(), "it did not fail");
     Ok((output.status.code().context("killed")?, String::from_utf8(output.stderr)?))
-}
-
-/// Free ports for all doors that `arguments` does not name.
-fn with_ports<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    let mut all = arguments.to_vec();
-    for flag in ["--http", "--flight", "--postgres", "--listen"] {
-        if !arguments.contains(&flag) {
-            all.extend([flag, "127.0.0.1:0"]);
-        }
-    }
-    all
-}
-
-/// A `treble serve`.
-pub(crate) struct Server {
-    child: Child,
-    http: String,
-    admin: u16,
-}
-
-impl Server {
-    pub(crate) fn start(asked: &Asked, arguments: &[&str]) -> Result<Self> {
-        Self::spawn(asked.command("serve", &with_ports(arguments))?)
-    }
-
-    /// One that everybody may ask, over topics of `stack` that are empty.
-    pub(crate) fn of(stack: &LocalStack, prefix: &str, folder: &Path) -> Result<Self> {
-        Self::spawn(command(stack, prefix, folder, "serve", &with_ports(&["--anonymous"]))?)
-    }
-
-    fn spawn(mut command: Command) -> Result<Self> {
-        let mut child = command.arg("--output").arg("json").stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("piped above")?).read_line(&mut line)?;
-        let document: Value =
-            serde_json::from_str(&line).with_context(|| format!("treble serve said {line:?}"))?;
-        let text = |value: &Value| value.as_str().map(str::to_owned).with_context(|| line.clone());
-        let port = text(&document["metrics"])?.rsplit(':').next().and_then(|port| port.parse().ok());
-        Ok(Self { child, http: text(&document["doors"]["http"])?, admin: port.context("no port")? })
-    }
-
-    pub(crate) fn await_ready(&self) -> Result<()> {
-        let clock = SystemClock::new();
-        while !http::get(self.admin, "/readyz").is_some_and(|answer| answer.contains(" 200 ")) {
-            ensure!(clock.now() < PATIENCE, "the doors are not ready");
-            thread::park_timeout(Duration::from_millis(50));
-        }
-        Ok(())
-    }
-
-    /// Status and body of the answer to `sql`.
-    pub(crate) fn ask(&self, token: &str, sql: &str) -> Result<(u16, String)> {
-        let authorization = format!("Bearer {token}");
-        let headers = [("Authorization", authorization.as_str())];
-        http::ask(&self.http, "/v1/sql", if token.is_empty() { &[] } else { &headers }, sql)
-    }
-
-    /// The rows of the answer to `sql`.
-    pub(crate) fn rows(&self, sql: &str) -> Result<Vec<Value>> {
-        let (status, body) = self.ask("", sql)?;
-        ensure!(status == 200, "{sql}: {status} {body}");
-        Ok(serde_json::from_str(&body)?)
-    }
-
-    /// Waits until `column` of the answer to `sql` is `expect`; says how long that took.
-    pub(crate) fn await_cell(&self, sql: &str, column: &str, expect: u64) -> Result<Duration> {
-        let clock = SystemClock::new();
-        loop {
-            let found = self.rows(sql)?;
-            if found.first().and_then(|row| row[column].as_u64()) == Some(expect) {
-                return Ok(clock.now());
-            }
-            ensure!(clock.now() < PATIENCE, "{sql}: {found:?} in place of {expect}");
-        }
-    }
-
-    pub(crate) fn metrics(&self) -> Result<String> {
-        http::get(self.admin, "/metrics").context("no metrics")
-    }
-
-    /// Ends it as an operator would.
-    pub(crate) fn end(mut self) -> Result<()> {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        ensure!(killed.success(), "no process to end");
-        let status = self.child.wait()?;
-        ensure!(status.success(), "treble serve ended with {status}");
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Where it has ended there is nobody to kill.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
 }

@@ -224,7 +224,7 @@ fn environment_name(key: &str) -> String {
     format!("TREBLE_{}", key.replace('.', "_").to_uppercase())
 }
 
-fn signal(process: u32, name: &str) -> Result<()> {
+pub(crate) fn signal(process: u32, name: &str) -> Result<()> {
     let status = Command::new("kill").args([format!("-{name}"), process.to_string()]).status()?;
     ensure!(status.success(), "kill -{name} {process}: {status}");
     Ok(())

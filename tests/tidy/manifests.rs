@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("arrow-flight", &["treble-pipeline"]),
     ("arrow", &["treble-analyse"]),
     ("parquet", &["treble-analyse"]),
-    ("datafusion", &["treble-analyse", "treble-pipeline"]),
+    ("datafusion", &["treble-analyse", "treble-pipeline", "treble-benches"]),
     ("deltalake", &["treble-analyse"]),
     ("object_store", &["treble-analyse"]),
     ("prost", &["treble-schemas", "treble-pipeline"]),
