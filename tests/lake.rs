@@ -6,10 +6,12 @@ mod trial;
 use anyhow::{Context, Result, ensure};
 use std::thread;
 use std::time::Duration;
+use treble_pipeline::clock::SystemClock;
+use treble_pipeline::ports::Clock;
 use treble_test_support::exposition::Exposition;
 use treble_test_support::kafka::PATIENCE;
 use treble_test_support::process::Worker;
-use trial::{Schedule, Trial};
+use trial::{RETENTION_DAYS, Schedule, Trial};
 
 #[test]
 fn events_of_a_real_run_are_stored_once_each_and_an_independent_reader_counts_the_same() -> Result<()> {
@@ -95,4 +97,38 @@ fn of_two_owners_of_a_partition_the_one_that_was_overtaken_stores_nothing() -> R
     ensure!(of_zombie >= 1.0 && of_heir == 0.0, "the zombie {of_zombie} times, its heir {of_heir}");
     heir.terminate()?;
     zombie.terminate()
+}
+
+#[test]
+fn the_owner_of_the_lease_joins_past_days_and_drops_those_past_retention() -> Result<()> {
+    const DAY_US: i64 = 86_400_000_000;
+    let trial = Trial::start("tidied")?;
+    let tidying = |instance: &str| {
+        let settings =
+            [("lake.upkeep_interval_ms", 1_000), ("lake.retention_days", u64::from(RETENTION_DAYS))];
+        trial.analyse(instance, &settings.map(|(key, value)| (key, value.to_string())))
+    };
+    let now_us = SystemClock::new().unix_us();
+    let mut analyse = trial.analyse("a1", &[("lake.upkeep_interval_ms", "0".to_owned())])?;
+    analyse.start()?;
+    analyse.await_ready(PATIENCE)?;
+    for round in 1..=4 {
+        trial.tell(now_us - 2 * DAY_US, 10)?;
+        trial.tell(now_us - 30 * DAY_US, 5)?;
+        trial.await_found(|found| found.events == 15 * round)?;
+    }
+    let before = trial.await_found(|_| true)?;
+    ensure!(before.event_files >= 8, "each commit makes a file a day: {before:?}");
+    analyse.terminate()?;
+    let mut owners = [tidying("a1")?, tidying("a2")?];
+    for owner in &mut owners {
+        owner.start()?;
+        owner.await_ready(PATIENCE)?;
+    }
+    let after = trial.await_found(|found| found.event_files == 1 && found.expired == 20)?;
+    ensure!(after.events == 40, "{after:?}");
+    // Positions outlive both, and what comes in later is stored behind them.
+    trial.tell(now_us, 3)?;
+    trial.await_found(|found| found.events == 43 && found.expired == 20)?;
+    owners.iter_mut().try_for_each(Worker::terminate)
 }

@@ -5,7 +5,6 @@ use rdkafka::message::OwnedHeaders;
 use std::time::Duration;
 use treble_bench_support::events::stage_event;
 use treble_bench_support::{Figure, timed};
-use treble_pipeline::schema_registry::{Registration, RegistryAccess, SchemaRegistry};
 use treble_schemas::event::Event;
 use treble_schemas::frame::{Format, write_header};
 use treble_schemas::{Contract, Topics};
@@ -21,9 +20,7 @@ const DIFFERENT: u32 = 20_000;
 
 fn fill(stack: &LocalStack, prefix: &str) -> Result<()> {
     let topics = Topics::new(prefix)?;
-    let registry = SchemaRegistry::new(&RegistryAccess::anonymous(stack.schema_registry_url()), PATIENCE)?;
-    let ids = registry.contract_ids(&topics, &["decode", "upscale", "encode"], Registration::Register)?;
-    let id = ids.of(Contract::StageEvent, &topics.events())?;
+    let id = kafka::schema(stack, prefix, Contract::StageEvent, &topics.events())?;
     let publisher = Publisher::new(stack, prefix)?.onto(&topics.events());
     let framed = |number: u32| {
         let event = stage_event(number);

@@ -10,7 +10,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use treble_pipeline::clock::SystemClock;
 use treble_pipeline::ports::Clock;
-use treble_schemas::Topics;
+use treble_schemas::event::{Event, StageEvent};
+use treble_schemas::frame::{Format, write_header};
+use treble_schemas::{Contract, Topics};
 use treble_test_support::broker::LocalStack;
 use treble_test_support::clips;
 use treble_test_support::configuration::{self, PARTITIONS};
@@ -19,6 +21,9 @@ use treble_test_support::kafka::{self, PATIENCE, Publisher};
 use treble_test_support::process::{self, Worker};
 use treble_test_support::running::Running;
 use treble_test_support::verdict;
+
+/// Days that the lake keeps, where a test lets it tidy up.
+pub(crate) const RETENTION_DAYS: u32 = 7;
 
 /// xorshift64*: a schedule that is the same in every run.
 pub(crate) struct Schedule(pub(crate) u64);
@@ -38,6 +43,10 @@ pub(crate) struct Found {
     pub(crate) events: u64,
     pub(crate) reports: u64,
     pub(crate) unreadable: u64,
+    /// Files of the table of events.
+    pub(crate) event_files: u64,
+    /// Records of days that the lake keeps no longer.
+    pub(crate) expired: u64,
     /// Records of the topic that are stored, and those that are not yet.
     stored: u64,
     waiting: u64,
@@ -89,6 +98,22 @@ impl Trial {
         self.publisher.flush()
     }
 
+    /// Writes `count` events of one stage to the topic, as of `event_time_us` (microseconds since the Unix epoch).
+    pub(crate) fn tell(&self, event_time_us: i64, count: u32) -> Result<()> {
+        let events = Topics::new(self.prefix)?.events();
+        let id = kafka::schema(self.stack, self.prefix, Contract::StageEvent, &events)?;
+        let publisher = Publisher::new(self.stack, self.prefix)?.onto(&events);
+        for number in 0..count {
+            let stream_id = format!("told-{number}");
+            let event = StageEvent { event_time_us, stream_id: stream_id.clone(), ..StageEvent::default() };
+            let mut value = Vec::new();
+            write_header(&mut value, id, Format::Avro);
+            value.extend(event.encode()?);
+            publisher.record(Some(stream_id.as_bytes()), Some(&value), OwnedHeaders::new())?;
+        }
+        publisher.flush()
+    }
+
     /// Writes something to the topic of events that is none.
     pub(crate) fn nonsense(&self, value: &[u8]) -> Result<()> {
         let events = Topics::new(self.prefix)?.events();
@@ -130,10 +155,24 @@ impl Trial {
         }
     }
 
+    /// Waits until the lake is as `is_so` wants it; every row once, on the way too.
+    pub(crate) fn await_found(&self, is_so: impl Fn(&Found) -> bool) -> Result<Found> {
+        let clock = SystemClock::new();
+        loop {
+            let found = self.verify()?;
+            if is_so(&found) {
+                return Ok(found);
+            }
+            ensure!(clock.now() < PATIENCE, "{found:?}");
+            thread::park_timeout(Duration::from_millis(500));
+        }
+    }
+
     fn verify(&self) -> Result<Found> {
         let mut command = Command::new(process::binary()?);
         command.args(["lake", "verify", "--topic", "--output", "json"]).current_dir(self.lake.path());
         command.envs(process::environment(self.stack, self.prefix)).env("TREBLE_LAKE_URL", self.lake_url());
+        command.env("TREBLE_LAKE_RETENTION_DAYS", RETENTION_DAYS.to_string());
         let output = command.output()?;
         let text = String::from_utf8(output.stdout)?;
         ensure!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
@@ -142,10 +181,15 @@ impl Trial {
             let document: serde_json::Value = serde_json::from_str(line)?;
             let number = |key: &str| document[key].as_u64().with_context(|| format!("{key} in {line}"));
             match document["table"].as_str() {
-                Some("stage_events") => found.events = number("rows")?,
+                Some("stage_events") => {
+                    (found.events, found.event_files) = (number("rows")?, number("files")?);
+                }
                 Some("stream_reports") => found.reports = number("rows")?,
                 Some("unreadable") => found.unreadable = number("rows")?,
-                _ => (found.stored, found.waiting) = (number("stored")?, number("waiting")?),
+                _ => {
+                    (found.stored, found.waiting) = (number("stored")?, number("waiting")?);
+                    found.expired = number("expired")?;
+                }
             }
         }
         Ok(found)

@@ -94,10 +94,14 @@ pub fn partition(key: &str) -> Result<i32> {
 
 /// The schema id that chunks under `prefix` are framed with.
 pub fn chunk_schema(stack: &LocalStack, prefix: &str) -> Result<u32> {
+    schema(stack, prefix, Contract::AudioChunk, &Topics::new(prefix)?.audio_in())
+}
+
+/// The schema id of `contract` on `topic`, one of those under `prefix`.
+pub fn schema(stack: &LocalStack, prefix: &str, contract: Contract, topic: &str) -> Result<u32> {
     let registry = SchemaRegistry::new(&RegistryAccess::anonymous(stack.schema_registry_url()), PATIENCE)?;
-    let topics = Topics::new(prefix)?;
-    let ids = registry.contract_ids(&topics, &STAGES, Registration::Register)?;
-    Ok(ids.of(Contract::AudioChunk, &topics.audio_in())?)
+    let ids = registry.contract_ids(&Topics::new(prefix)?, &STAGES, Registration::Register)?;
+    Ok(ids.of(contract, topic)?)
 }
 
 /// Remembers what the brokers refused: a test must not take its own loss for Treble's.

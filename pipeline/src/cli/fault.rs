@@ -4,6 +4,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use crate::error::ChainBuildError;
 use crate::kafka::fault::KafkaFault;
+use crate::lake::compare::CompareError;
 use crate::lake::{IngestError, LakeStartError};
 use crate::offline::OfflineError;
 use crate::runtime::RunError;
@@ -76,6 +77,17 @@ impl From<LakeError> for Failure {
             LakeError::Shape { .. } | LakeError::Arrow { .. } => Exit::Failure,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<CompareError> for Failure {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Kafka(error) => error.into(),
+            CompareError::Registry(error) => error.into(),
+            CompareError::Secret(error) => error.into(),
+            CompareError::Rows(error) => Self::new(Exit::Software, "rows do not fit together").because(error),
+        }
     }
 }
 

@@ -68,7 +68,7 @@ impl Verify {
         }
         let mut sound = checks.iter().all(TableCheck::is_sound);
         if self.topic {
-            let compared = compare::against_topic(&config.kafka, &topic, &checks, &seen)?;
+            let compared = compare::against_topic(config, &topic, &checks, &seen, first_day(config))?;
             let compared = compared.ok_or_else(|| Failure::silence(None))?;
             report_topic(context, &topic, compared)?;
             sound &= compared.missing == 0;
@@ -99,12 +99,22 @@ fn report(context: &Context, check: &TableCheck) -> Result<(), Failure> {
 }
 
 fn report_topic(context: &Context, topic: &str, compared: Comparison) -> Result<(), Failure> {
-    let Comparison { stored, waiting, missing } = compared;
-    let document = json!({ "topic": topic, "stored": stored, "waiting": waiting, "missing": missing });
+    let Comparison { stored, waiting, expired, missing } = compared;
+    let document = json!({
+        "topic": topic, "stored": stored, "waiting": waiting, "expired": expired, "missing": missing,
+    });
     context.output.document("lake_topic", &document, || {
         let verdict = if missing == 0 { "ok" } else { "fault" };
-        format!("{verdict:<8} {topic:<16} {stored} records stored, {waiting} waiting, {missing} missing")
+        format!(
+            "{verdict:<8} {topic:<16} {stored} records stored, {waiting} waiting, {expired} past retention, {missing} missing"
+        )
     })
+}
+
+/// The first day that the lake keeps; `None` where it keeps all.
+fn first_day(config: &Config) -> Option<Day> {
+    let days = config.lake.retention_days;
+    (days > 0).then(|| Day::of_unix_us(SystemClock::new().unix_us()).before(days))
 }
 
 fn optimize(context: &Context, config: &Config) -> Result<Exit, Failure> {

@@ -1,13 +1,21 @@
 //! A lake against the topic that it was filled from.
 
-use crate::config::KafkaConfig;
+use crate::config::Config;
 use crate::kafka::fault::KafkaFault;
 use crate::kafka::fetcher::{Fetcher, Polled};
+use crate::ports::InRecord;
+use crate::schema_registry::{RegistryAccess, RegistryError, SchemaRegistry};
+use crate::secret::SecretError;
 use std::time::Duration;
+use treble_analyse::arrow::error::ArrowError;
+use treble_analyse::rows::{Decoder, Record};
+use treble_analyse::upkeep::Day;
 use treble_analyse::verify::{Seen, TableCheck};
 
 /// How long the cluster may be silent before its answer counts as none.
 const SILENCE: u32 = 30;
+/// The most that one question to the registry takes.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What the topic holds, and the lake of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,21 +24,46 @@ pub struct Comparison {
     pub stored: u64,
     /// Records that lie at or beyond the position of their partition: they are yet to be stored.
     pub waiting: u64,
-    /// Records that lie before it, and are in no table.
+    /// Records of days that the lake keeps no longer, which are in no table.
+    pub expired: u64,
+    /// Other records that lie before the position of their partition, and are in no table.
     pub missing: u64,
 }
 
-/// Reads `topic` to its present end, and looks each record up; `None` where the cluster stops answering.
+/// Why nothing could be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// Kafka refused.
+    #[error(transparent)]
+    Kafka(#[from] KafkaFault),
+    /// The registry refused.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// What opens the registry cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Columns that do not fit together: a defect.
+    #[error(transparent)]
+    Rows(#[from] ArrowError),
+}
+
+/// Reads `topic` to its present end, and looks each record up; days before `first` are kept no longer. `None` where the
+/// cluster stops answering.
+///
+/// # Errors
+/// [`CompareError`], with nothing compared.
 pub fn against_topic(
-    config: &KafkaConfig,
+    config: &Config,
     topic: &str,
     checks: &[TableCheck],
     seen: &Seen,
-) -> Result<Option<Comparison>, KafkaFault> {
+    first: Option<Day>,
+) -> Result<Option<Comparison>, CompareError> {
     let position = |partition: i32| {
         checks.iter().map(|check| check.positions.get(&partition).copied().unwrap_or(0)).min().unwrap_or(0)
     };
-    let mut fetcher = Fetcher::connect(config, topic)?;
+    let mut files = Files::open(config)?;
+    let mut fetcher = Fetcher::connect(&config.kafka, topic)?;
     let beginnings = fetcher.beginnings(None)?;
     fetcher.start(&beginnings)?;
     let (mut comparison, mut silent) = (Comparison::default(), 0);
@@ -41,8 +74,9 @@ pub fn against_topic(
                 let before = record.offset < position(record.partition);
                 let counted = match (seen.contains(record.partition, record.offset), before) {
                     (true, _) => &mut comparison.stored,
-                    (false, true) => &mut comparison.missing,
                     (false, false) => &mut comparison.waiting,
+                    (false, true) if files.are_closed(record, first)? => &mut comparison.expired,
+                    (false, true) => &mut comparison.missing,
                 };
                 *counted += 1;
             }
@@ -52,4 +86,32 @@ pub fn against_topic(
         }
     }
     Ok(Some(comparison))
+}
+
+/// Tells which day a record's row is filed under, as ingest does.
+struct Files {
+    decoder: Decoder,
+    registry: SchemaRegistry,
+}
+
+impl Files {
+    fn open(config: &Config) -> Result<Self, CompareError> {
+        let registry = SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?;
+        Ok(Self { decoder: Decoder::new(), registry })
+    }
+
+    /// Whether `record` is filed under a day before `first`.
+    fn are_closed(&mut self, record: InRecord, first: Option<Day>) -> Result<bool, CompareError> {
+        let Some(first) = first else { return Ok(false) };
+        Ok(self.day(record)?.is_some_and(|day| day < first))
+    }
+
+    fn day(&mut self, record: InRecord) -> Result<Option<Day>, CompareError> {
+        let InRecord { partition, offset, timestamp_ms, key, value, .. } = record;
+        if let Some(id) = self.decoder.unknown_schema(value.as_ref()) {
+            self.decoder.learn(id, self.registry.text_of(id)?.as_deref());
+        }
+        self.decoder.push(Record { partition, offset, timestamp_ms, key, value });
+        Ok(Day::of_rows(&self.decoder.flush()?))
+    }
 }

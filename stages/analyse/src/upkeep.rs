@@ -5,8 +5,10 @@
 
 use crate::commit;
 use crate::lake::{Lake, LakeError};
+use crate::rows::Rows;
 use crate::tables::{EVENT_DATE, Table};
-use datafusion::arrow::array::Date32Array;
+use datafusion::arrow::array::{AsArray, Date32Array};
+use datafusion::arrow::datatypes::Date32Type;
 use datafusion::common::ScalarValue;
 use datafusion::prelude::{col, lit};
 use deltalake::checkpoints::{cleanup_metadata, create_checkpoint};
@@ -22,6 +24,13 @@ impl Day {
     #[must_use]
     pub fn of_unix_us(unix_us: i64) -> Self {
         Self(i32::try_from(unix_us.div_euclid(86_400_000_000)).unwrap_or_default())
+    }
+
+    /// The day that `rows` are filed under, where they are rows of one record; `None` where there is none.
+    #[must_use]
+    pub fn of_rows(rows: &Rows) -> Option<Self> {
+        let days = rows.values().next()?.column_by_name(EVENT_DATE)?.as_primitive_opt::<Date32Type>()?;
+        days.iter().next()?.map(Self)
     }
 
     /// So many days before.
