@@ -71,7 +71,7 @@ impl From<RegistryError> for Failure {
 impl From<LakeError> for Failure {
     fn from(error: LakeError) -> Self {
         let exit = match error {
-            LakeError::Location { .. } => Exit::Config,
+            LakeError::Location { .. } | LakeError::Foreign { .. } => Exit::Config,
             LakeError::Missing { .. } => Exit::NoInput,
             LakeError::Delta { .. } => Exit::Io,
             LakeError::Shape { .. } | LakeError::Arrow { .. } => Exit::Failure,

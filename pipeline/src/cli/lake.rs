@@ -60,6 +60,7 @@ impl Verify {
         let partitions = i32::try_from(config.topics.partitions).unwrap_or(i32::MAX);
         let checked = runtime()?.block_on(async {
             let lake = Lake::open(&location(config)?).await?;
+            lake.check_pipeline(&config.prefix)?;
             verify::verify(&lake, &config.prefix, &topic, partitions).await
         });
         let (checks, seen) = checked?;

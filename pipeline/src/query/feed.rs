@@ -216,7 +216,10 @@ impl LakeReader {
             match lake {
                 Some(lake) => lake.refresh().await?,
                 None => match Lake::open(location).await {
-                    Ok(opened) => *lake = Some(opened),
+                    Ok(opened) => {
+                        opened.check_pipeline(pipeline)?;
+                        *lake = Some(opened);
+                    }
                     Err(LakeError::Missing { .. }) => return Ok(None),
                     Err(error) => return Err(error),
                 },

@@ -156,7 +156,7 @@ impl LakeTelemetry {
             stage = ANALYSE,
             table,
             partition,
-            "another process has stored these rows; reading again"
+            "another commit came first, of an owner that stored these rows or of upkeep that dropped days; reading again"
         );
     }
 

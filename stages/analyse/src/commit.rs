@@ -116,7 +116,7 @@ pub struct Committer {
 impl Committer {
     /// Opens the lake at `location`, creating what is missing, for the rows of `topic`.
     pub async fn open(location: &Location, pipeline: &str, topic: &str) -> Result<Self, LakeError> {
-        let lake = Lake::open_or_create(location).await?;
+        let lake = Lake::open_or_create(location, pipeline).await?;
         let (pipeline, topic) = (pipeline.to_owned(), topic.to_owned());
         Ok(Self { lake, pipeline, topic, stored: HashMap::new() })
     }

@@ -26,6 +26,9 @@ use std::sync::Arc;
 /// Commits between two checkpoints of a table's log. Commits come about once a minute, and whoever opens the table reads
 /// those since the last checkpoint one by one.
 const CHECKPOINT_INTERVAL: &str = "50";
+/// The property of a table that names the pipeline whose rows it holds. Offsets of two pipelines would be told apart by
+/// nothing.
+const PIPELINE: &str = "treble.pipeline";
 
 /// A lake whose tables are loaded.
 #[derive(Debug, Clone)]
@@ -35,14 +38,19 @@ pub struct Lake {
 }
 
 impl Lake {
-    /// Opens the lake at `location`; what is missing of it is created, and columns that a newer version of Treble writes are
-    /// added.
-    pub async fn open_or_create(location: &Location) -> Result<Self, LakeError> {
+    /// Opens the lake of `pipeline` at `location`; what is missing of it is created, and columns that a newer version of Treble
+    /// writes are added.
+    ///
+    /// # Errors
+    /// [`LakeError::Foreign`] where it is another pipeline's.
+    pub async fn open_or_create(location: &Location, pipeline: &str) -> Result<Self, LakeError> {
         let mut opened = BTreeMap::new();
         for table in Table::ALL {
-            opened.insert(table, open_or_create(location, table).await?);
+            opened.insert(table, open_or_create(location, pipeline, table).await?);
         }
-        Ok(Self { location: location.clone(), tables: opened })
+        let lake = Self { location: location.clone(), tables: opened };
+        lake.check_pipeline(pipeline)?;
+        Ok(lake)
     }
 
     /// Opens the lake at `location`.
@@ -58,6 +66,22 @@ impl Lake {
             opened.insert(table, found);
         }
         Ok(Self { location: location.clone(), tables: opened })
+    }
+
+    /// That it holds rows of `pipeline`. Lakes from before this was written down pass.
+    ///
+    /// # Errors
+    /// [`LakeError::Foreign`] where it holds another's.
+    pub fn check_pipeline(&self, pipeline: &str) -> Result<(), LakeError> {
+        for (table, loaded) in &self.tables {
+            let fault = |error| LakeError::delta(table.name(), "read its properties", error);
+            let found = loaded.snapshot().map_err(fault)?.metadata().configuration().get(PIPELINE);
+            if let Some(found) = found.filter(|found| *found != pipeline) {
+                let (location, found) = (self.location.to_string(), found.clone());
+                return Err(LakeError::Foreign { location, found, pipeline: pipeline.to_owned() });
+            }
+        }
+        Ok(())
     }
 
     /// Where it is.
@@ -171,12 +195,13 @@ pub(crate) async fn load(table: &mut DeltaTable, name: &str) -> Result<(), LakeE
     table.update_state().await.map_err(|error| LakeError::delta(name, "read its log", error))
 }
 
-async fn open_or_create(location: &Location, table: Table) -> Result<DeltaTable, LakeError> {
+async fn open_or_create(location: &Location, pipeline: &str, table: Table) -> Result<DeltaTable, LakeError> {
     let found = location.table(table.name(), true)?;
     let schema = table.schema();
     let properties = [
         ("delta.dataSkippingStatsColumns", table.statistics_columns().join(",")),
         ("delta.checkpointInterval", CHECKPOINT_INTERVAL.to_owned()),
+        (PIPELINE, pipeline.to_owned()),
     ];
     open_or_create_as(found, table.name(), table.summary(), &schema, &properties).await
 }
@@ -198,6 +223,8 @@ pub(crate) async fn open_or_create_as(
             .with_columns(columns(schema, name)?)
             .with_partition_columns([EVENT_DATE])
             .with_configuration(properties.iter().map(|(key, value)| (*key, Some(value.clone()))))
+            // Properties of one's own are Delta's to keep, too.
+            .with_raise_if_key_not_exists(false)
             .with_save_mode(SaveMode::Ignore);
         if let Err(error) = create.await {
             // Another process may have been quicker; then the table is there.

@@ -43,13 +43,16 @@ async fn rows_and_positions_are_committed_together_and_read_back_by_a_successor(
     let offsets = lake.next_offsets(Table::StreamReports, "t", TOPIC, 3).await.unwrap();
     assert_eq!(offsets, BTreeMap::from([(0, 60), (1, 60)]));
     assert!(Lake::open(&folder(&path.join("none"))).await.unwrap_err().to_string().contains("no table"));
+    let stranger = Committer::open(&folder(path), "other", TOPIC).await.unwrap_err();
+    assert!(stranger.to_string().contains("the lake of pipeline t, not of other"), "{stranger}");
+    assert!(!stranger.is_retriable());
 }
 
 /// A process whose store fails at one write: it reads again from where the tables say, as it is or as its successor.
 async fn survive(at: usize, when: When, successor: bool) -> bool {
     let folder_of_lake = tempfile::tempdir().unwrap();
     let path = folder_of_lake.path();
-    Lake::open_or_create(&folder(path)).await.unwrap();
+    Lake::open_or_create(&folder(path), "t").await.unwrap();
     let store = Arc::new(Failing::new(LocalFileSystem::new()));
     let mut committer = Committer::open(&through(&store, path), "t", TOPIC).await.unwrap();
     store.fail(at, when);

@@ -24,6 +24,18 @@ pub enum LakeError {
         /// The table.
         table: &'static str,
     },
+    /// It is another pipeline's.
+    #[error(
+        "{location} is the lake of pipeline {found}, not of {pipeline}; give each pipeline a lake.url of its own"
+    )]
+    Foreign {
+        /// Where it is.
+        location: String,
+        /// Whose it is.
+        found: String,
+        /// Who came.
+        pipeline: String,
+    },
     /// The table has another shape than this version writes.
     #[error("table {table}: column {column} is {found} where {expected} is written; use another lake.url")]
     Shape {
@@ -80,7 +92,7 @@ impl LakeError {
     #[must_use]
     pub fn table(&self) -> Option<&str> {
         match self {
-            Self::Location { .. } => None,
+            Self::Location { .. } | Self::Foreign { .. } => None,
             Self::Missing { table, .. } => Some(table),
             Self::Shape { table, .. } | Self::Delta { table, .. } | Self::Arrow { table, .. } => Some(table),
         }
@@ -98,7 +110,7 @@ impl LakeError {
         )
     }
 
-    /// Whether trying again later may help: everything but a wrong address or a table of another shape.
+    /// Whether trying again later may help: everything but a wrong address, another pipeline's lake or a table of another shape.
     #[must_use]
     pub const fn is_retriable(&self) -> bool {
         matches!(self, Self::Delta { .. })
