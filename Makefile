@@ -50,7 +50,7 @@ bench: setup ## Measure against each stage's limit; writes target/bench/summary.
 	@infra/setup/peer
 	rm -f target/bench/summary.json
 	$(CARGO) build --locked --workspace --bins --profile $(PROFILE)
-	$(CARGO) bench --locked --workspace --profile $(PROFILE) --bench stages --bench analyse --bench pipeline
+	$(CARGO) bench --locked --workspace --profile $(PROFILE) --bench stages --bench instrumentation --bench analyse --bench pipeline
 
 monitoring-test: build ## Ask everything that dashboards and rules ask of a pipeline under load; put faults in, see notifications
 	@infra/setup/setup --tests
