@@ -118,17 +118,23 @@ def groups(release):
 PROGRAM = {"environment": environment, "warnings": warnings, "command": command, "ports": ports, "groups": groups}
 
 
-def chart_faults():
+# Keys that the chart reads, or sets unless they are set.
+READ = {
+    "kafka.bootstrap_servers", "registry.url", "topics.partitions", "commit.deadline_ms", "log.format", "prefix", "flow.threads", "sql.threads", "sql.spill_mb",
+}
+# Secrets in the environment, and doors without a guard.
+UNUSED = {"registry.password", "registry.token", "sql.anonymous", "instance_id"}
+
+
+def chart_faults(chart, schema):
     """What the chart's own files say of the program: its version, and the keys that may be set."""
     version = re.search(r'(?m)^version = "(.*)"', (ROOT / "Cargo.toml").read_text()).group(1)
-    if f'appVersion: "{version}"' not in (HERE / "treble/Chart.yaml").read_text():
+    if f'appVersion: "{version}"' not in chart:
         yield f"Chart.yaml: appVersion is not that of the workspace, {version}"
-    schema = json.loads((HERE / "treble/values.schema.json").read_text())
-    free = set(schema["definitions"]["config"]["propertyNames"]["anyOf"][0]["enum"])
+    free = set(json.loads(schema)["definitions"]["config"]["propertyNames"]["anyOf"][0]["enum"])
     # A key that templates decide is one that they write between quotation marks.
     templates = "".join(file.read_text() for file in (HERE / "treble/templates").glob("*"))
-    decided = {key for key in DOCUMENTED if f'"{key}" ' in templates} | UNUSED
-    decided -= {"kafka.bootstrap_servers", "registry.url", "topics.partitions", "commit.deadline_ms", "log.format", "prefix", *THREADS, "sql.spill_mb"}
+    decided = {key for key in DOCUMENTED if f'"{key}" ' in templates} - READ | UNUSED
     for key in sorted(free - set(DOCUMENTED)):
         yield f"values.schema.json: there is no key {key}"
     for key in sorted(set(DOCUMENTED) - free - decided):
@@ -137,6 +143,10 @@ def chart_faults():
         yield f"values.schema.json: {key} is decided by the chart and can be set"
 
 
-THREADS = ("flow.threads", "sql.threads")
-# Secrets in the environment, and doors without a guard.
-UNUSED = {"registry.password", "registry.token", "sql.anonymous", "instance_id"}
+def own_faults():
+    """Those of the chart as it is, and of charts that break it."""
+    chart, schema = (HERE / "treble/Chart.yaml").read_text(), (HERE / "treble/values.schema.json").read_text()
+    yield from chart_faults(chart, schema)
+    for good, bad in {'"upscale.mode"': '"upscale.mood"', '"flow.threads"': '"lake.url"', 'appVersion: "': 'appVersion: "9.'}.items():
+        if not list(chart_faults(chart.replace(good, bad), schema.replace(good, bad))):
+            yield f"a chart with {bad} is taken"
