@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
+from pathlib import Path
 
 import yaml
-from release import HERE, LOADER, ROOT
+from release import HERE, LOADER, NAME, NAMESPACE, ROOT, helm
 
 README = HERE / "README.md"
 STACK = HERE / "kube-prometheus-stack/values.yaml"
@@ -61,9 +63,9 @@ def unknown_objects(text, releases):
         if words[:1] == ["kubectl"]:
             for kind, name in named(words):
                 if (kind, name) not in there:
-                    yield f"README.md: {' '.join(words[:5])} …: there is no {kind}/{name}"
+                    yield f"{' '.join(words[:5])} …: there is no {kind}/{name}"
             if "-n" in words and words[words.index("-n") + 1] not in NAMESPACES:
-                yield f"README.md: the namespace {words[words.index('-n') + 1]} is not made"
+                yield f"the namespace {words[words.index('-n') + 1]} is not made"
         for word in words:
             if word.startswith(("infra/", "monitoring/")) and not (ROOT / word).exists():
                 yield f"README.md: {word} does not exist"
@@ -150,7 +152,35 @@ def alertmanager_faults():
         yield f"alertmanager: {said.stdout}{said.stderr}"
 
 
-def document_faults(releases):
+def notes(values, version):
+    """What Helm tells after an installation: it shows that only where there is a cluster, so the chart is rendered with one template more."""
+    with tempfile.TemporaryDirectory() as folder:
+        chart = Path(folder, "treble")
+        shutil.copytree(HERE / "treble", chart)
+        told = (chart / "templates/NOTES.txt").read_text()
+        (chart / "templates/told.yaml").write_text('{{ define "told" }}' + told + '{{ end }}\ntold: {{ include "told" . | quote }}\n')
+        code, text, said = helm("template", NAME, chart, "--namespace", NAMESPACE, "--values", values, "--kube-version", version, "--show-only", "templates/told.yaml")
+    if code != 0:
+        raise SystemExit(f"NOTES.txt: {said}")
+    return yaml.load(text, LOADER)["told"]
+
+
+def note_faults(told, release):
+    """The commands among notes name what this release makes, and each set is named."""
+    typed = [line.strip() for line in told.splitlines() if line.strip().startswith("kubectl ")]
+    yield from unknown_objects("```sh\n" + "\n".join(typed) + "\n```\n", [release])
+    for each in release.of("StatefulSet"):
+        if f"statefulset/{each['metadata']['name']}" not in told:
+            yield f"NOTES.txt: says nothing of {each['metadata']['name']}"
+
+
+def document_faults(releases, version):
+    for name, release in releases.items():
+        told = notes(HERE / f"values/{name}.yaml", version)
+        yield from (f"{name}: {fault}" for fault in note_faults(told, release))
+        if not list(note_faults(told.replace("deployment/treble-lag", "deployment/treble-log"), release)):
+            yield f"{name}: notes on a deployment that is not there are taken"
+    releases = releases.values()
     text, stack = README.read_text(), yaml.load(STACK.read_text(), LOADER)
     yield from unknown_objects(text, releases)
     yield from missing_secrets(text, releases, stack)

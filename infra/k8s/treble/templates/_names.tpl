@@ -83,6 +83,8 @@ The sets of processes that run, as YAML: name → all of its values, with `stage
 {{- range $name := $names -}}
 {{- $stages := ternary (list "decode" "upscale" "encode") (list $name) (eq $name "pipeline") -}}
 {{- $set := fromYaml (include "treble.merged" (dict "base" $.Values.defaults "over" (index $.Values.sets $name))) -}}
+{{- /* Its topic is written by all and its work is small: nothing says how busy it is. */}}
+{{- if eq $name "analyse" }}{{ $_ := set $set.scaling "enabled" false }}{{ end -}}
 {{- $_ := set $set "stages" $stages -}}
 {{- $_ := set $set "group" (printf "%s.%s" (include "treble.prefix" $) (join "-" $stages)) -}}
 {{- $_ := set $sets $name $set -}}
