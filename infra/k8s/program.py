@@ -118,35 +118,31 @@ def groups(release):
 PROGRAM = {"environment": environment, "warnings": warnings, "command": command, "ports": ports, "groups": groups}
 
 
-# Keys that the chart reads, or sets unless they are set.
-READ = {
-    "kafka.bootstrap_servers", "registry.url", "topics.partitions", "commit.deadline_ms", "log.format", "prefix", "flow.threads", "sql.threads", "sql.spill_mb",
-}
-# Secrets in the environment, and doors without a guard.
-UNUSED = {"registry.password", "registry.token", "sql.anonymous", "instance_id"}
-
-
-def chart_faults(chart, schema):
-    """What the chart's own files say of the program: its version, and the keys that may be set."""
+def chart_faults(chart, template):
+    """What the chart's own files say of the program: its version, and the keys that the chart decides."""
     version = re.search(r'(?m)^version = "(.*)"', (ROOT / "Cargo.toml").read_text()).group(1)
     if f'appVersion: "{version}"' not in chart:
         yield f"Chart.yaml: appVersion is not that of the workspace, {version}"
-    free = set(json.loads(schema)["definitions"]["config"]["propertyNames"]["anyOf"][0]["enum"])
-    # A key that templates decide is one that they write between quotation marks.
-    templates = "".join(file.read_text() for file in (HERE / "treble/templates").glob("*"))
-    decided = {key for key in DOCUMENTED if f'"{key}" ' in templates} - READ | UNUSED
-    for key in sorted(free - set(DOCUMENTED)):
-        yield f"values.schema.json: there is no key {key}"
-    for key in sorted(set(DOCUMENTED) - free - decided):
-        yield f"values.schema.json: {key} can be configured and is refused"
-    for key in sorted(free & decided):
-        yield f"values.schema.json: {key} is decided by the chart and can be set"
+    decided = re.search(r'(?s)define "treble.decided" -}}(.*?)\{\{', template).group(1).split()
+    for key in decided:
+        if key not in DOCUMENTED:
+            yield f"_configuration.tpl: there is no key {key}"
+    # What could be set twice would be set by whoever comes last. A file is refused by the ending of its key.
+    templates = "".join(file.read_text() for file in sorted((HERE / "treble/templates").glob("*.yaml"))) + template
+    for key in DOCUMENTED:
+        written = re.search(rf'"{re.escape(key)}" (?!\|)[("$.\w]', templates)
+        if written and key not in decided and not key.endswith("_file") and key not in OPEN:
+            yield f"_configuration.tpl: the chart writes {key}, and config may set it too"
+
+
+# Written by the chart and open all the same: config wins, or the chart reads it.
+OPEN = {"log.format", "kafka.bootstrap_servers", "registry.url", "flow.threads", "sql.threads"}
 
 
 def own_faults():
     """Those of the chart as it is, and of charts that break it."""
-    chart, schema = (HERE / "treble/Chart.yaml").read_text(), (HERE / "treble/values.schema.json").read_text()
-    yield from chart_faults(chart, schema)
-    for good, bad in {'"upscale.mode"': '"upscale.mood"', '"flow.threads"': '"lake.url"', 'appVersion: "': 'appVersion: "9.'}.items():
-        if not list(chart_faults(chart.replace(good, bad), schema.replace(good, bad))):
+    chart, template = (HERE / "treble/Chart.yaml").read_text(), (HERE / "treble/templates/_configuration.tpl").read_text()
+    yield from chart_faults(chart, template)
+    for good, bad in {"instance_id stages": "instance_name stages", "admin.listen lake.url": "lake.url", 'appVersion: "': 'appVersion: "9.'}.items():
+        if not list(chart_faults(chart.replace(good, bad), template.replace(good, bad, 1))):
             yield f"a chart with {bad} is taken"

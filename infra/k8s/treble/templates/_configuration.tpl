@@ -58,6 +58,8 @@ those of `treble serve` are among them.
 
 {{/* root, config (of this component), decided (by the chart; wins): the entries of `env` that set keys of docs/configuration.md. */}}
 {{- define "treble.environment" -}}
+{{- include "treble.checked" (dict "root" .root "config" .root.Values.config) -}}
+{{- include "treble.checked" (dict "root" .root "config" (default dict .config)) -}}
 {{- $keys := dict "log.format" "json" -}}
 {{- range $source := list .root.Values.config (default dict .config) (fromYaml (include "treble.credentials" .root)) .decided -}}
 {{- range $key, $value := $source }}{{ $_ := set $keys $key $value }}{{ end -}}
@@ -98,4 +100,26 @@ behind the group's name the transactional id. root, set. Threads follow the requ
 - name: {{ .variable }}
   valueFrom: { resourceFieldRef: { resource: requests.cpu } }
 {{- end }}
+{{- end }}
+
+{{/* Keys that are not for `config`: the chart decides them, takes them elsewhere, or would put a secret where people read it. */}}
+{{- define "treble.decided" -}}
+instance_id stages topology admin.listen lake.url sql.http_listen sql.flight_listen sql.postgres_listen sql.anonymous registry.auto_register
+kafka.security_protocol kafka.sasl_mechanism kafka.sasl_username registry.username registry.password registry.token
+{{- end }}
+
+{{/*
+Refuses keys that nobody knows: files/configuration.md is docs/configuration.md itself. Files are mounted from Secrets, which values name elsewhere.
+root, config.
+*/}}
+{{- define "treble.checked" -}}
+{{- $page := .root.Files.Get "files/configuration.md" -}}
+{{- $decided := regexSplit "\\s+" (include "treble.decided" .root) -1 -}}
+{{- range $key, $_ := .config -}}
+{{- if or (has $key $decided) (hasSuffix "_file" $key) -}}
+{{- fail (printf "config: %s is not set here: the chart decides it; see values.yaml" $key) -}}
+{{- else if not (or (contains (printf "\n| `%s` | " $key) $page) (hasPrefix "kafka.properties." $key)) -}}
+{{- fail (printf "config: there is no key %s; docs/configuration.md has all of them" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
