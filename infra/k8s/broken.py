@@ -133,6 +133,7 @@ BROKEN = {
         one("ScaledObject", "treble-decode", *UP, to=60),
         one("ScaledObject", "treble-decode", "spec", "triggers", 0, "metadata", "ignoreNullValues", to="true"),
         one("ScaledObject", "treble-decode", *OWN, to=lambda query: query.replace("scaling_lag", "wished_lag")),
+        one("ScaledObject", "treble-decode", "spec", "triggers", 1, "metadata", "query", to=lambda query: query.replace("sum(", "sum((")),
         one("StatefulSet", "treble-decode", "spec", "replicas", to=3),
     ]),
     "groups": ("gpu", [one("ScaledObject", "treble-decode", *OWN, to=lambda query: query.replace("treble.decode", "treble-decode"))]),

@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import subprocess
 
 import yaml
 from known import metrics_known
@@ -120,7 +121,18 @@ def stuck_after():
     return 60 * int(re.search(r"changes\(kafka_consumergroup_current_offset\[(\d+)m\]\)", expr).group(1))
 
 
+@functools.cache
+def unparsed(query):
+    """What promtool says of a query that is none."""
+    rules = {"groups": [{"name": "asked", "rules": [{"record": "asked:query", "expr": query}]}]}
+    said = subprocess.run(["promtool", "check", "rules", "--lint=none", "/dev/stdin"], input=json.dumps(rules), capture_output=True, text=True)
+    return "" if said.returncode == 0 else said.stderr.strip()
+
+
 def unknown_series(each, trigger):
+    if said := unparsed(trigger["metadata"]["query"]):
+        yield title(each), f"{trigger['name']}: {said}"
+        return
     for selector in series_of(trigger["metadata"]["query"]):
         if re.sub("_(sum|count|bucket)$", "", selector.metric) not in metrics_known():
             yield title(each), f"{trigger['name']}: nobody exports {selector.metric}"
