@@ -1,6 +1,8 @@
 //! What `/metrics` says of a real run, by value: not that a name is there, but that it counted what happened.
 
 use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use treble_pipeline::clock::SystemClock;
@@ -63,6 +65,17 @@ fn publish(publisher: &Publisher) -> Result<f64> {
     Ok(chunks.len() as f64)
 }
 
+/// Replaces the readings of one simulated GPU in one step, as somebody would who lets it fail.
+fn write_gpu(path: &Path, faults: &str, joules: f64) -> Result<()> {
+    let whole = format!(
+        "[[gpu]]\nmemory_used_bytes = 6\nmemory_total_bytes = 8\nmemory_pool_bytes = 5\nutilization_ratio = 0.5\n\
+         temperature_celsius = 60.0\nclock_hertz = 1e9\nenergy_joules = {joules:.1}\n{faults}\n"
+    );
+    let new = path.with_extension("new");
+    fs::write(&new, whole)?;
+    Ok(fs::rename(&new, path)?)
+}
+
 #[test]
 fn a_run_is_counted_as_it_happened() -> Result<()> {
     let (stack, prefix) = (LocalStack::shared()?, "counted");
@@ -71,15 +84,20 @@ fn a_run_is_counted_as_it_happened() -> Result<()> {
     let mut settings = configuration::with_model()?;
     settings.push(("lake.url", lake.path().display().to_string()));
     settings.push(("lake.flush_interval_ms", "200".to_owned()));
+    let gpu = lake.path().with_extension("gpu.toml");
+    write_gpu(&gpu, "", 1_000.0)?;
+    settings.push(("gpu.readings_file", gpu.display().to_string()));
     let mut worker = Worker::new(stack, prefix, "decode,upscale,encode,analyse", "only", &settings)?;
     worker.start()?;
     worker.await_ready(PATIENCE)?;
+    write_gpu(&gpu, "throttled = [\"thermal\"]\nxids = [79, 13, 31]\nout_of_memory = 2", 1_250.0)?;
     let chunks = publish(&Publisher::new(stack, prefix)?)?;
     verdict::delivered(stack, prefix, 3)?;
     let metrics = await_metrics(&worker, |metrics| {
         let reports = [("table", "stream_reports")];
         let stored = metrics.sum("treble_lake_rows_written_total", &reports);
-        metrics.sum("audio_files_processed_total", &[]) >= 3.0 && stored >= 3.0
+        let throttled = metrics.sum("treble_gpu_throttled_seconds_total", &[("reason", "thermal")]);
+        metrics.sum("audio_files_processed_total", &[]) >= 3.0 && stored >= 3.0 && throttled > 0.0
     })?;
 
     let equal = |name: &str, labels: &[(&str, &str)], expect: f64| {
@@ -110,6 +128,12 @@ fn a_run_is_counted_as_it_happened() -> Result<()> {
     equal("treble_kafka_live_partitions", &[], 4.0 * partitions)?;
     equal("treble_lake_rows_written_total", &[("table", "stream_reports")], 3.0)?;
     equal("treble_lake_rows_written_total", &[("table", "unreadable")], 0.0)?;
+    equal("treble_gpu_oom_total", &[("gpu", "0")], 2.0)?;
+    equal("treble_gpu_errors_total", &[("class", "fatal")], 1.0)?;
+    equal("treble_gpu_errors_total", &[("class", "app")], 2.0)?;
+    equal("treble_gpu_energy_joules_total", &[("gpu", "0")], 250.0)?;
+    equal("treble_gpu_throttled_seconds_total", &[("reason", "power")], 0.0)?;
+    equal("treble_gpu_memory_used_bytes", &[("gpu", "0")], 6.0)?;
     let analyse = ("stage", "analyse");
     let stored = metrics.sum("treble_lake_rows_written_total", &[]);
     equal("treble_records_processed_total", &[analyse, ("result", "ok")], stored)?;

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import subprocess
 import sys
 import threading
@@ -36,6 +37,7 @@ class Pipeline:
         self.folder, self.binary, self.processes = folder, binary, processes
         self.ports = {name: free_port() for name in (*STAGES, "lag")}
         self.kafka = folder / "kafka"
+        self.gpu()
 
     def __enter__(self):
         infra = ROOT / "infra/kafka"
@@ -65,11 +67,23 @@ class Pipeline:
 
     def start(self, stage):
         command = [self.binary, "run", "--stages", stage, "--instance-id", f"{stage}-1", "--listen", f"127.0.0.1:{self.ports[stage]}"]
-        # The model, and a lake that is written as often as scaled alerts want.
-        settings = {"analyse": [f"lake.url={self.folder}/lake", "lake.flush_interval_ms=1000"]}.get(stage, ["upscale.mode=ai"])
+        # The model with a simulated GPU beside it, and a lake that is written as often as scaled alerts want.
+        settings = {
+            "analyse": [f"lake.url={self.folder}/lake", "lake.flush_interval_ms=1000"],
+            "upscale": ["upscale.mode=ai", f"gpu.readings_file={self.folder}/gpu.toml"],
+        }.get(stage, ["upscale.mode=ai"])
         for setting in settings:
             command += ["--set", setting]
         self.processes.start(stage, command, env=self.spoken(), cwd=ROOT)
+
+    def gpu(self, **changed):
+        """What the simulated GPU says from now on: gpu.toml with some keys `changed`, replaced in one step."""
+        text = (ROOT / "infra/monitoring/gpu.toml").read_text()
+        for key, value in changed.items():
+            text = re.sub(f"(?m)^{key} = .*$", f"{key} = {value}", text)
+        new = self.folder / "gpu.new"
+        new.write_text(text)
+        new.rename(self.folder / "gpu.toml")
 
     def until_it_answers(self, name):
         for _ in range(600):

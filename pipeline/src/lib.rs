@@ -8,8 +8,8 @@
 //! and I/O. Deliberately absent: signal processing, which is the stage crates' business.
 //!
 //! Module map: [`stages`] the one list of stages · [`topology`] which of them share a process · [`flow`]
-//! decisions · [`error`] what they decide about · [`ports`] what the runtime needs from the world · [`kafka`] the
-//! world as Kafka · [`lag`] how far groups are behind · [`lake`] events stored, each once · [`memory`] the world in memory · [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] ·
+//! decisions · [`error`] what they decide about · [`ports`] what the runtime needs from the world · [`gpu`] the
+//! cards of this machine · [`kafka`] the world as Kafka · [`lag`] how far groups are behind · [`lake`] events stored, each once · [`memory`] the world in memory · [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] ·
 //! [`secret`] passwords and tokens · `spectrum` up to which frequency there is sound · [`telemetry`] ·
 //! [`admin`] · [`query`] the doors of analysts · [`offline`] the same chain over a file · [`config`] · [`cli`].
 
@@ -20,6 +20,7 @@ pub mod config;
 pub mod convert;
 pub mod error;
 pub mod flow;
+pub mod gpu;
 pub mod kafka;
 pub mod lag;
 pub mod lake;

@@ -9,6 +9,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("ebur128", &["runtime/meter.rs"]),
     ("reqwest", &["schema_registry/"]),
     ("schema_registry_converter", &["schema_registry/", "schema_registry.rs"]),
+    ("nvml_wrapper", &["gpu/nvml.rs"]),
     ("prometheus", &["telemetry/"]),
     ("opentelemetry", &["telemetry/"]),
     ("opentelemetry_sdk", &["telemetry/"]),

@@ -130,7 +130,7 @@ impl From<RunError> for Failure {
                 Self::new(Exit::Failure, what).mend("`treble doctor` checks the cluster and the topics")
             }
             RunError::Lake(IngestError::Station(_)) => Self::new(Exit::Software, what),
-            RunError::Lost { .. } => Self::new(Exit::NoInput, what),
+            RunError::Gpu(_) | RunError::Lost { .. } => Self::new(Exit::NoInput, what),
             RunError::Flood { .. } | RunError::Thread(_) => Self::new(Exit::Failure, what),
         }
     }

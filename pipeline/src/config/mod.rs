@@ -28,9 +28,9 @@ pub use origin::Origin;
 pub use settings::{Setting, Settings, shown};
 pub use sources::{Assignment, FILE_NAME, Request, Surroundings};
 pub use types::{
-    AdminConfig, CommitConfig, Config, EventsConfig, FlowConfig, KafkaConfig, LakeConfig, LogConfig,
-    LogFormat, Loudness, OnLostRestart, OnNewTopology, RegistryConfig, SaslMechanism, SecurityProtocol,
-    SqlConfig, TopicsConfig,
+    AdminConfig, CommitConfig, Config, EventsConfig, FlowConfig, GpuConfig, KafkaConfig, LakeConfig,
+    LogConfig, LogFormat, Loudness, OnLostRestart, OnNewTopology, RegistryConfig, SaslMechanism,
+    SecurityProtocol, SqlConfig, TopicsConfig,
 };
 
 /// A configuration, and how it came about.

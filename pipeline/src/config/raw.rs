@@ -1,7 +1,7 @@
 //! What the sources may say, before it is checked: the shape of `default.toml`.
 
 use super::types::{
-    AdminConfig, CommitConfig, EventsConfig, FlowConfig, LakeConfig, LogConfig, RegistryConfig,
+    AdminConfig, CommitConfig, EventsConfig, FlowConfig, GpuConfig, LakeConfig, LogConfig, RegistryConfig,
     SaslMechanism, SecurityProtocol, SqlConfig, TopicsConfig,
 };
 use crate::topology::Topology;
@@ -31,6 +31,9 @@ pub(super) struct Raw {
     pub(super) admin: AdminConfig,
     pub(super) log: LogConfig,
     pub(super) engine: EngineConfig,
+    /// All its keys may be empty.
+    #[serde(default)]
+    pub(super) gpu: GpuConfig,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -43,6 +43,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Of the model's engine.
     pub engine: EngineConfig,
+    /// Who tells how the GPUs are.
+    pub gpu: GpuConfig,
     /// Of each stage.
     pub stage_configs: StageConfigs,
 }
@@ -323,6 +325,14 @@ pub struct SqlConfig {
 pub struct AdminConfig {
     /// Address and port; port 0 takes any free one.
     pub listen: SocketAddr,
+}
+
+/// Who tells how the GPUs are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpuConfig {
+    /// A file in place of the driver.
+    pub readings_file: Option<PathBuf>,
 }
 
 /// The log.

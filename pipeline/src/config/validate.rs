@@ -107,6 +107,7 @@ fn into_config(raw: Raw, stage_configs: StageConfigs) -> Config {
         admin: raw.admin,
         log: raw.log,
         engine: raw.engine,
+        gpu: raw.gpu,
         stage_configs,
     }
 }

@@ -15,6 +15,8 @@ use crate::config::{Config, Loudness, OnLostRestart as LostRestartKey};
 use crate::flow::assignment::{OnLostRestart, ResumeError};
 use crate::flow::epoch::EpochLimits;
 use crate::flow::retry::Backoff;
+use crate::gpu::watch::GpuWatch;
+use crate::gpu::{self, GpuError};
 use crate::kafka::client;
 use crate::kafka::consumer::KafkaSource;
 use crate::kafka::state_log::KafkaStateLog;
@@ -27,6 +29,8 @@ use crate::schema_registry::{
 use crate::secret::SecretError;
 use crate::stages::STAGES;
 use crate::telemetry::engine::EngineObserver;
+use crate::telemetry::family::Each;
+use crate::telemetry::gpu::GpuTelemetry;
 use crate::telemetry::labels::{Fallback, Mode};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::observe::{ComputeObserver, SegmentObserver, SegmentTelemetry};
@@ -42,7 +46,7 @@ use std::time::Duration;
 use treble_core::{Assets, ConfigError, Inference, Stage};
 use treble_schemas::topic::PrefixError;
 use treble_schemas::{Contract, Topics};
-use treble_upscale::{EngineWatch, UpscaleStage};
+use treble_upscale::{EngineWatch, FaultKind, UpscaleStage};
 
 /// Why a process could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +57,9 @@ pub enum RunError {
     /// The model or its library is not usable.
     #[error(transparent)]
     Model(#[from] ModelSetupError),
+    /// What should tell of the GPUs cannot.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     /// A stage and the model do not fit.
     #[error(transparent)]
     Stage(#[from] ConfigError),
@@ -147,6 +154,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     let listener = http::bind(http::KEY, config.admin.listen)?;
     let segments = topology::segments(&config.stages, config.topology, &config.prefix)?;
     let assets = assets(config, &metrics, &clock)?;
+    let _gpus = watch_gpus(config, &metrics, &clock, &assets)?;
     for entry in segments.iter().flat_map(|segment| &segment.stages) {
         (entry.build)(&config.stage_configs, &assets)?;
     }
@@ -195,12 +203,26 @@ pub fn assets(config: &Config, metrics: &Metrics, clock: &Arc<dyn Clock>) -> Res
         return Ok(Assets::default());
     };
     observer.name(engine.model());
-    let fallback = metrics.gpu_fallback.of((Fallback::NoDevice,));
+    let fallbacks: Each<Fallback, _> = Each::new(|reason| metrics.gpu_fallback.of((reason,)));
     if let Some(reason) = engine.fallback() {
-        fallback.inc();
+        fallbacks.of(FaultKind::of(reason).into()).inc();
         tracing::warn!(reason, "the model runs on the CPU");
     }
     Ok(Assets { inference: Some(Arc::new(engine)) })
+}
+
+/// Where the model is, how the machine's GPUs are is told too, whether or not it runs on one.
+fn watch_gpus(
+    config: &Config,
+    metrics: &Metrics,
+    clock: &Arc<dyn Clock>,
+    assets: &Assets,
+) -> Result<Option<GpuWatch>, RunError> {
+    if assets.inference.is_none() {
+        return Ok(None);
+    }
+    let Some(source) = gpu::open(&config.gpu)? else { return Ok(None) };
+    Ok(Some(GpuWatch::start(source, GpuTelemetry::new(metrics.clone()), Arc::clone(clock))?))
 }
 
 fn registry(config: &Config) -> Result<SchemaRegistry, RunError> {

@@ -1,7 +1,7 @@
 //! What the model's engine does, counted.
 
 use super::family::Each;
-use super::labels::{Backend, Execution, Flush, Model, Version};
+use super::labels::{Backend, Execution, Flush, Gpu, Model, Version};
 use super::metrics::Metrics;
 use crate::ports::Clock;
 use prometheus::{Histogram, IntCounter};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use treble_core::ModelInfo;
-use treble_upscale::{Closing, EngineWatch};
+use treble_upscale::{Closing, EngineWatch, FaultKind};
 
 /// Observes one engine. It counts nothing before it knows the [`model`](Self::name).
 #[derive(Debug)]
@@ -31,7 +31,12 @@ struct Series {
     size: Histogram,
     wait: Histogram,
     occupancy: Histogram,
+    /// On a GPU only.
+    out_of_memory: Option<IntCounter>,
 }
+
+/// The GPU that the engine uses: the first that CUDA shows it.
+const ENGINE_GPU: Gpu = Gpu(0);
 
 impl EngineObserver {
     /// An observer that counts into `metrics`.
@@ -54,6 +59,7 @@ impl EngineObserver {
             size: all.batch_size.of((name(),)),
             wait: all.batch_wait.of((name(),)),
             occupancy: all.batch_occupancy.of((name(),)),
+            out_of_memory: (model.device != "cpu").then(|| all.gpu_oom.of((ENGINE_GPU,))),
         });
     }
 
@@ -91,10 +97,12 @@ impl EngineWatch for EngineObserver {
         }
     }
 
-    fn ran(&self, succeeded: bool) {
-        if let Some(series) = self.series.get() {
-            series.duration.observe(self.since(&self.began_us));
-            series.executions.of(outcome(succeeded)).inc();
+    fn ran(&self, fault: Option<FaultKind>) {
+        let Some(series) = self.series.get() else { return };
+        series.duration.observe(self.since(&self.began_us));
+        series.executions.of(outcome(fault.is_none())).inc();
+        if let (Some(FaultKind::OutOfMemory), Some(count)) = (fault, &series.out_of_memory) {
+            count.inc();
         }
     }
 
@@ -125,7 +133,7 @@ mod tests {
         observer.closed(Closing::Deadline);
         observer.running(3, 4);
         clock.advance(Duration::from_millis(20));
-        observer.ran(true);
+        observer.ran(None);
         observer.answered(2, true);
         let text = metrics.encode().unwrap();
         for line in [
@@ -140,5 +148,23 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+        assert!(!text.contains("treble_gpu_oom_total{"), "a processor's memory is no GPU's");
+    }
+
+    #[test]
+    fn memory_that_a_gpu_does_not_have_is_counted_and_other_faults_are_not() {
+        let metrics = Metrics::new().unwrap();
+        let observer = EngineObserver::new(metrics.clone(), Arc::new(ManualClock::default()));
+        observer.name(&ModelInfo { name: "small".into(), device: "cuda".into(), ..ModelInfo::default() });
+        let counted = |count: u32| {
+            let text = metrics.encode().unwrap();
+            assert!(text.contains(&format!("treble_gpu_oom_total{{gpu=\"0\"}} {count}\n")), "{text}");
+        };
+        counted(0);
+        observer.ran(Some(FaultKind::Other));
+        observer.ran(None);
+        counted(0);
+        observer.ran(Some(FaultKind::OutOfMemory));
+        counted(1);
     }
 }

@@ -76,6 +76,30 @@ impl Label for Partition {
     }
 }
 
+/// A GPU of this machine, by the driver's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gpu(pub u32);
+
+impl Label for Gpu {
+    const NAME: &'static str = "gpu";
+    fn value(&self) -> Cow<'_, str> {
+        Cow::Owned(self.0.to_string())
+    }
+}
+
+impl GpuFault {
+    /// What the XID means.
+    #[must_use]
+    pub const fn of(xid: u64) -> Self {
+        match xid {
+            13 | 31 => Self::App,
+            63 | 92 | 94 => Self::Recoverable,
+            48 | 64 | 74 | 79 | 95 => Self::Fatal,
+            _ => Self::Other,
+        }
+    }
+}
+
 impl StatusCode {
     /// The label of `code`.
     #[must_use]
@@ -154,6 +178,16 @@ impl Backend {
     #[must_use]
     pub fn of(device: &str) -> Self {
         Self::ALL.iter().copied().find(|backend| backend.text() == device).unwrap_or(Self::Other)
+    }
+}
+
+impl From<treble_upscale::FaultKind> for Fallback {
+    fn from(kind: treble_upscale::FaultKind) -> Self {
+        match kind {
+            treble_upscale::FaultKind::NoDevice => Self::NoDevice,
+            treble_upscale::FaultKind::OutOfMemory => Self::Oom,
+            treble_upscale::FaultKind::Other => Self::Error,
+        }
     }
 }
 

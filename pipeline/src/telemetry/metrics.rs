@@ -6,8 +6,9 @@
 use super::family::{Counter, Entry, Gauge, Histogram, Level, Sum, buckets, catalogue};
 use super::labels::{
     Admission, Answered, Api, Asked, Backend, ConsumerGroup, ErrorType, Execution, FactName, Fallback, Flush,
-    GroupState, LakeOutcome, LakeTable, Method, MetricName, Mode, Model, Outcome, Partition, Protocol, Queue,
-    Reason, Rebalance, RecordResult, Revision, Stage, Status, StatusCode, Topic, Version,
+    Gpu, GpuFault, GroupState, LakeOutcome, LakeTable, Method, MetricName, Mode, Model, Outcome, Partition,
+    Protocol, Queue, Reason, Rebalance, RecordResult, Revision, Stage, Status, StatusCode, Throttle, Topic,
+    Version,
 };
 
 /// From capture to committed output: dense around the objective of 5 s.
@@ -147,6 +148,27 @@ catalogue! {
         batch_flush: Counter<(Flush,)> = "treble_batch_flush_total";
         /// Times that the model fell back to the CPU.
         gpu_fallback: Counter<(Fallback,)> = "treble_gpu_fallback_total";
+
+        /// Memory of a GPU in use, by whomever.
+        gpu_memory_used: Level<(Gpu,)> = "treble_gpu_memory_used_bytes";
+        /// Memory that a GPU has.
+        gpu_memory_total: Level<(Gpu,)> = "treble_gpu_memory_total_bytes";
+        /// Memory of a GPU that this process holds: the pool of the model's engine, and the context around it.
+        gpu_memory_pool: Level<(Gpu,)> = "treble_gpu_memory_pool_bytes";
+        /// Share of the time in which a GPU ran anything.
+        gpu_utilization: Gauge<(Gpu,)> = "treble_gpu_utilization_ratio";
+        /// Temperature of a GPU's chip.
+        gpu_temperature: Gauge<(Gpu,)> = "treble_gpu_temperature_celsius";
+        /// Clock of a GPU's multiprocessors.
+        gpu_clock: Gauge<(Gpu,)> = "treble_gpu_clock_hertz";
+        /// Energy that a GPU has used since this process began.
+        gpu_energy: Sum<(Gpu,)> = "treble_gpu_energy_joules_total";
+        /// Runs of the model, and other allocations, that found no memory.
+        gpu_oom: Counter<(Gpu,)> = "treble_gpu_oom_total";
+        /// Seconds in which a GPU's clock was held down.
+        gpu_throttled: Sum<(Gpu, Throttle)> = "treble_gpu_throttled_seconds_total";
+        /// Faults that the driver told of, by what its number (XID) means.
+        gpu_errors: Counter<(Gpu, GpuFault)> = "treble_gpu_errors_total";
 
         /// Commits to the lake by outcome.
         lake_commits: Counter<(LakeTable, LakeOutcome)> = "treble_lake_commits_total";

@@ -5,6 +5,7 @@
 //! the kernels, and a window's result does not depend on its neighbours (invariant 6).
 
 mod batch;
+mod fault;
 mod load;
 mod watch;
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 use thiserror::Error;
 use treble_core::{Inference, ModelInfo, StageError, Window};
 
+pub use fault::FaultKind;
 pub use watch::{Closing, EngineWatch, Unwatched};
 
 /// Requests that may wait for the engine before a caller is held up.

@@ -37,6 +37,6 @@ mod stream;
 mod synthesis;
 
 pub use config::{Device, EngineConfig, Mode, ModelChoice, UpscaleConfig};
-pub use engine::{Closing, EngineError, EngineWatch, OrtEngine, Unwatched};
+pub use engine::{Closing, EngineError, EngineWatch, FaultKind, OrtEngine, Unwatched};
 pub use model::{ModelError, ModelSpec};
 pub use stage::UpscaleStage;

@@ -242,6 +242,32 @@ closed! {
     Fallback("reason") {
         /// There is no such device, or it cannot be used.
         NoDevice = "no_device",
+        /// Its memory is exhausted.
+        Oom = "oom",
+        /// It failed otherwise.
+        Error = "error",
+    }
+    /// What holds a GPU's clock down.
+    Throttle("reason") {
+        /// Its power is limited.
+        Power = "power",
+        /// It is hot.
+        Thermal = "thermal",
+        /// The board says so, and not why.
+        HwSlowdown = "hw_slowdown",
+        /// Something else.
+        Other = "other",
+    }
+    /// What a fault of a GPU means (NVIDIA's list of XIDs).
+    GpuFault("class") {
+        /// A program did something wrong: the card is fine.
+        App = "app",
+        /// The card went on; it may not the next time.
+        Recoverable = "recoverable",
+        /// The card is of no use before it is reset or replaced.
+        Fatal = "fatal",
+        /// A number that is in no list of ours.
+        Other = "other",
     }
     /// What the lag collector asks a cluster for.
     Api("api") {

@@ -1,5 +1,6 @@
 //! Which windows share a run of the model.
 
+use super::fault::FaultKind;
 use super::watch::{Closing, EngineWatch};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub(super) fn serve(
     let mut watched = |windows: &[Window]| {
         watch.running(windows.len(), max_batch);
         let answer = run(windows);
-        watch.ran(answer.is_ok());
+        watch.ran(answer.as_ref().err().map(|words| FaultKind::of(words)));
         answer
     };
     while let Ok(first) = queue.recv() {

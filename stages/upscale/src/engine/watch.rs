@@ -1,5 +1,7 @@
 //! Who looks on while the engine works: the shell counts and times, the engine knows no clock.
 
+use super::fault::FaultKind;
+
 /// Why a batch was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closing {
@@ -20,8 +22,8 @@ pub trait EngineWatch: Send + Sync + std::fmt::Debug {
     fn closed(&self, _why: Closing) {}
     /// The model begins to run `windows` windows, of `capacity` that fit.
     fn running(&self, _windows: usize, _capacity: usize) {}
-    /// That run ended.
-    fn ran(&self, _succeeded: bool) {}
+    /// That run ended, with results or with a fault.
+    fn ran(&self, _fault: Option<FaultKind>) {}
     /// `requests` were answered.
     fn answered(&self, _requests: usize, _succeeded: bool) {}
 }
