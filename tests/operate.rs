@@ -71,6 +71,10 @@ fn a_broker_with_a_full_disk_is_told_of_and_needs_no_human_at_the_pipeline() -> 
     await_text(&worker, "503", "no broker answers")?;
     let metrics = worker.metrics().context("the worker does not answer")?;
     ensure!(metrics.lines().any(|line| line.starts_with("treble_kafka_reachable") && line.ends_with(" 0")));
+    ensure!(
+        metrics.contains("treble_dependency_up{dependency=\"kafka\"} 0"),
+        "the alert on it rests on that"
+    );
     ensure!(worker.log_tail().contains("no broker answers"), "{}", worker.log_tail());
 
     stack.start_node(1)?;
@@ -78,6 +82,11 @@ fn a_broker_with_a_full_disk_is_told_of_and_needs_no_human_at_the_pipeline() -> 
     publisher.flush()?;
     let streams = verdict::delivered(&stack, prefix, 2)?;
     worker.await_ready(kafka::PATIENCE)?;
+    let metrics = worker.metrics().context("the worker does not answer")?;
+    ensure!(
+        metrics.contains("treble_dependency_up{dependency=\"kafka\"} 1"),
+        "they answer, and it does not say so"
+    );
     worker.terminate()?;
     let config = configuration::config(&configuration::settings(&stack, prefix))?;
     ensure!(verdict::identical(&config, &clips, &streams)? == 2, "not all came out");

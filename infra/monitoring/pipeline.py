@@ -9,6 +9,7 @@ import threading
 import time
 import wave
 from os import environ, getpid
+from urllib.request import Request, urlopen
 
 from stand import ROOT, fetch, free_port
 
@@ -16,6 +17,7 @@ sys.path.insert(0, str(ROOT / ".treble/python"))
 from confluent_kafka import Consumer, Producer
 
 STAGES = ("decode", "upscale", "encode", "analyse")
+OTHERS = ("lag", "sql", "canary")
 INPUT = "treble.audio.in"
 
 
@@ -35,7 +37,8 @@ class Pipeline:
 
     def __init__(self, folder, binary, processes):
         self.folder, self.binary, self.processes = folder, binary, processes
-        self.ports = {name: free_port() for name in (*STAGES, "lag")}
+        self.ports = {name: free_port() for name in (*STAGES, *OTHERS)}
+        self.door = free_port()
         self.kafka = folder / "kafka"
         self.gpu()
 
@@ -51,19 +54,28 @@ class Pipeline:
         subprocess.run([self.binary, "topics", "create"], check=True, capture_output=True, env=self.spoken())
         for stage in STAGES:
             self.start(stage)
-        self.processes.start("lag", [self.binary, "lag", "--listen", f"127.0.0.1:{self.ports['lag']}", "--interval", "1"], env=self.spoken())
+        lake = ["--set", f"lake.url={self.folder}/lake"]
+        self.serve("lag", ["--interval", "1"])
+        self.serve("serve", ["--anonymous", "--http", f"127.0.0.1:{self.door}", "--flight", "", "--postgres", "", *lake], "sql")
+        self.serve("canary", ["--interval", "2"])
         for name in self.ports:
             self.until_it_answers(name)
         return self
 
     def __exit__(self, *_):
-        for name in (*STAGES, "lag"):
+        for name in (*STAGES, *OTHERS):
             if name in self.processes.running:
                 self.processes.kill(name)
         subprocess.run([ROOT / "infra/kafka/down", "--dir", self.kafka, "--now", "--purge"], capture_output=True)
 
     def spoken(self):
         return environ | self.environment | {"TREBLE_LOG_FORMAT": "json"}
+
+    def serve(self, verb, arguments, component=None):
+        """Starts what is no stage; its component is called as its verb where nothing else is said."""
+        component = component or verb
+        command = [self.binary, verb, "--listen", f"127.0.0.1:{self.ports[component]}", *arguments]
+        self.processes.start(component, command, env=self.spoken(), cwd=ROOT)
 
     def start(self, stage):
         command = [self.binary, "run", "--stages", stage, "--instance-id", f"{stage}-1", "--listen", f"127.0.0.1:{self.ports[stage]}"]
@@ -101,11 +113,12 @@ class Pipeline:
 
 
 class Load:
-    """Clips sent again and again, some of them broken, until it is stopped."""
+    """Clips sent again and again, some of them broken, and questions in SQL, until it is stopped."""
 
     def __init__(self, pipeline, every, broken_every):
         self.producer = Producer({"bootstrap.servers": pipeline.servers, "partitioner": "murmur2_random", "linger.ms": 5, "log_level": 2})
         self.good, self.every, self.broken_every = clip(2.0), every, broken_every
+        self.door = f"http://127.0.0.1:{pipeline.door}/v1/sql"
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.flow, daemon=True)
         self.thread.start()
@@ -114,6 +127,7 @@ class Load:
         for number in itertools.count():
             broken = number % self.broken_every == self.broken_every - 1
             self.send(f"clip-{number}", broken)
+            self.ask("SELECT status, count(*) FROM streams GROUP BY status")
             if self.stopped.wait(self.every):
                 return
 
@@ -122,6 +136,13 @@ class Load:
         value, kind = (b"no audio at all" * 20, "audio/flac") if broken else (self.good, "audio/wav")
         self.producer.produce(INPUT, value, key=name, headers={"content-type": kind})
         self.producer.poll(0)
+
+    def ask(self, statement):
+        """One question over HTTP; that it may be refused or late is what is measured."""
+        try:
+            urlopen(Request(self.door, data=statement.encode()), timeout=5).read()
+        except OSError:
+            pass
 
     def stop(self):
         self.stopped.set()

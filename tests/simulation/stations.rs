@@ -68,6 +68,7 @@ impl Observer for Silent {
     fn notice(&self, _: i32, _: Notice) {}
     fn load(&self, _: Load) {}
     fn registry_unavailable(&self, _: &str) {}
+    fn registry_answers(&self) {}
 }
 
 struct Thread {

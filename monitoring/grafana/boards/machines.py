@@ -1,7 +1,7 @@
 """Infrastructure: are the machines fine?"""
 
 from frame import Board
-from panel import limits, lines, q
+from panel import limits, lines, q, quantiles
 
 DISKS = 'fstype!~"tmpfs|overlay"'
 
@@ -54,6 +54,27 @@ def board():
               q("sum by (stage) (rate(treble_registry_failures_total{@all}[$__rate_interval]))", "{{stage}}"), span=12),
         lines("Partitions of topics", "Partitions of each topic that a group reads.", "short",
               q("max by (topic) (kafka_topic_partitions{@all})", "{{topic}}"), span=12),
+    )
+    made.row(
+        "SQL",
+        lines("Sessions", "Open sessions of each door, as a share of those allowed.", "percentunit",
+              q("sum by (protocol) (treble_sql_sessions_active{@all}) / sum by (protocol) (treble_sql_sessions_limit{@all} > 0)", "{{protocol}}"),
+              steps=limits("sessions_share"), highest=1),
+        lines("Time of a statement", "What 95 of 100 statements took at most, from their text to their last row.", "s",
+              *quantiles("database_query_duration_seconds", "@all", "query_type", (0.95,)), steps=limits("query_seconds")),
+        lines("Statements", "Statements by how they ended.", "ops",
+              q("sum by (outcome) (rate(treble_sql_queries_total{@all}[$__rate_interval]))", "{{outcome}}")),
+        lines("Memory of statements", "Memory that running statements have reserved, and that of rows that the lake does not hold yet.", "bytes",
+              q("max by (instance) (treble_sql_memory_reserved_bytes{@all})", "statements: {{instance}}"),
+              q("max by (instance) (treble_sql_recent_bytes{@all})", "recent rows: {{instance}}")),
+        lines("Answers over HTTP", "Answers by their code. 429: too many statements were running.", "reqps",
+              q("sum by (status_code) (rate(http_requests_total{@all}[$__rate_interval])) > 0", "{{status_code}}")),
+        lines("Time of an answer over HTTP", "From a request to the last byte of its answer.", "s",
+              *quantiles("http_request_duration_seconds", "@all", "", (0.5, 0.95)), steps=limits("response_warning_seconds", "response_critical_seconds")),
+        lines("Logins refused", "Clients that were not let in, by door.", "cps",
+              q('sum by (protocol) (rate(treble_auth_attempts_total{@all,outcome="denied"}[$__rate_interval]))', "{{protocol}}"), steps=limits("denied_logins"), span=12),
+        lines("What is needed answers", "1 where what a process needs answered when it was last asked.", "bool_yes_no",
+              q("min by (component, dependency) (treble_dependency_up{@all})", "{{component}}: {{dependency}}"), highest=1, span=12),
     )
     made.row(
         "Lake",

@@ -10,15 +10,16 @@ def board():
     made = Board("treble-overview", "Overview", "Are users fine? Budgets, service, flow and capacity, in the order in which they matter.")
     budgets = [
         tile(f"{slo['title']}: budget left", f"Share of the error budget of 30 days that is left: {slo['summary'].lower()} too often where it is gone.",
-             "percentunit", q(f'slo:budget_remaining:ratio{{cluster=~"$cluster",slo="{slo["name"]}"}}'), span=5, steps=BUDGET, decimals=1)
+             "percentunit", q(f'slo:budget_remaining:ratio{{cluster=~"$cluster",slo="{slo["name"]}"}}'), span=4, steps=BUDGET, decimals=1)
         for slo in CATALOGUE["slo"]
     ]
+    rest = (24 - 4 * len(budgets)) // 2
     firing = 'count(ALERTS{cluster=~"$cluster",alertstate="firing",alertname!~"Watchdog|InfoInhibitor",severity="%s"}) or vector(0)'
     made.row(
         "Objectives",
         *budgets,
-        tile("Critical alerts", "Alerts that page somebody now.", "short", q(firing % "critical"), span=4, steps=[(None, "green"), (1, "red")]),
-        tile("Warnings", "Alerts for working hours.", "short", q(firing % "warning"), span=5, steps=[(None, "green"), (1, "orange")]),
+        tile("Critical alerts", "Alerts that page somebody now.", "short", q(firing % "critical"), span=rest, steps=[(None, "green"), (1, "red")]),
+        tile("Warnings", "Alerts for working hours.", "short", q(firing % "warning"), span=rest, steps=[(None, "green"), (1, "orange")]),
     )
     made.row(
         "Service",

@@ -47,6 +47,16 @@ def board():
               q("sum by (stage) (rate(treble_audio_seconds_total{@stage}[$__rate_interval]))", "{{stage}}")),
     )
     made.row(
+        "Trial clips",
+        lines("Trial clips", "Clips that the canary sends through all stages, and what becomes of them, in 5 minutes.", "short",
+              q("sum(increase(treble_canary_ok_total{@all}[5m]))", "ok"),
+              q("sum(increase(treble_canary_lost_total{@all}[5m]))", "lost"),
+              q("sum(increase(treble_canary_corrupt_total{@all}[5m]))", "corrupt")),
+        lines("Time of a trial clip", "From sending a clip to having all of it back.", "s", *quantiles("treble_canary_latency_seconds", "@all")),
+        lines("Since a stage told of a trial clip", "How long ago each stage last told of a clip of the canary.", "s",
+              q("time() - max by (stage) (treble_heartbeat_seen_timestamp_seconds{@stage})", "{{stage}}"), steps=limits("heartbeat_seconds")),
+    )
+    made.row(
         "Failures",
         lines("Dead letters", "Records that became dead letters in 15 minutes, by reason.", "short",
               q("sum by (stage, reason) (increase(treble_dlq_records_total{@stage}[15m])) > 0", "{{stage}} {{reason}}"), steps=limits("dlq_records"), span=6),

@@ -18,15 +18,25 @@ pub(super) fn decode(
     mut each: impl FnMut(&PcmBlock),
 ) -> Result<(), Failure> {
     let (mut reader, _) = input.open()?;
+    decode_reader(config, &mut *reader, input.media_type(), &input.name(), &mut each)
+}
+
+/// As [`decode`], from `reader`, whose content is of `media_type`; `name` is how messages call it.
+pub(super) fn decode_reader(
+    config: &DecodeConfig,
+    reader: &mut dyn Read,
+    media_type: &str,
+    name: &str,
+    mut each: impl FnMut(&PcmBlock),
+) -> Result<(), Failure> {
     let mut stage = DecodeStage::new(config, &Assets::default())
         .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
-    let format = EncodedFormat { media_type: input.media_type().to_owned(), ..EncodedFormat::default() };
+    let format = EncodedFormat { media_type: media_type.to_owned(), ..EncodedFormat::default() };
     let mut out = Outbox::default();
-    let refused = |error| of_stage(&error, format!("cannot decode {}", input.name()));
+    let refused = |error| of_stage(&error, format!("cannot decode {name}"));
     loop {
-        let data = next(&mut *reader).map_err(|error| {
-            Failure::new(Exit::Io, format!("cannot read {}", input.name())).because(error)
-        })?;
+        let data = next(reader)
+            .map_err(|error| Failure::new(Exit::Io, format!("cannot read {name}")).because(error))?;
         let ended = data.is_empty();
         if ended {
             stage.finish(&mut out).map_err(refused)?;

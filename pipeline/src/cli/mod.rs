@@ -4,6 +4,7 @@
 //! output, talk to standard error, both through [`output`] and `progress` alone. Deliberately absent: Kafka,
 //! which verbs reach through [`crate::kafka`] only, and decisions about audio.
 
+mod canary;
 mod chunker;
 mod completions;
 mod config;
@@ -54,6 +55,7 @@ const EXAMPLES: &str = "Examples:
   treble fetch song -o song.flac             and get it back, upscaled
   treble upscale song.mp3 -o song.flac       the same without Kafka
   treble lag                                 how far every group is behind, in seconds too
+  treble canary --count 1                    one clip through all stages: is everything well?
   treble sql --saved slowest-streams         what was processed, in SQL
   treble tap audio.in                        the records of a topic, and what they say
   treble doctor                              what is missing, and how to mend it
@@ -81,6 +83,7 @@ enum Verb {
     #[command(subcommand)]
     Dlq(dlq::DlqVerb),
     Lag(lag::Lag),
+    Canary(canary::Canary),
     #[command(subcommand)]
     Lake(lake::LakeVerb),
     Sql(sql::Sql),
@@ -144,6 +147,7 @@ impl Verb {
             Self::Topics(verb) => verb.run(context),
             Self::Dlq(verb) => verb.run(context),
             Self::Lag(verb) => verb.run(context),
+            Self::Canary(verb) => verb.run(context),
             Self::Lake(verb) => verb.run(context),
             Self::Sql(verb) => verb.run(context),
             Self::Serve(verb) => verb.run(context),

@@ -151,7 +151,10 @@ impl Ingest {
         }
         if let Some(id) = self.decoder.unknown_schema(record.value.as_ref()) {
             match self.setup.registry.text_of(id) {
-                Ok(text) => self.decoder.learn(id, text.as_deref()),
+                Ok(text) => {
+                    self.setup.telemetry.registry_answered();
+                    self.decoder.learn(id, text.as_deref());
+                }
                 Err(error) => return self.registry_failed(&error),
             }
         }
@@ -248,10 +251,9 @@ impl Ingest {
             Answer::Commit(Ok(Outcome::Overtaken { table, partition })) => {
                 telemetry.overtaken(*table, *partition)
             }
-            Answer::Commit(Err(trouble)) | Answer::Stands(Err(trouble)) => {
-                telemetry.refused(trouble.table(), trouble)
-            }
-            Answer::Stands(Ok(_)) => {}
+            Answer::Commit(Err(trouble)) => telemetry.commit_refused(trouble.table(), trouble),
+            Answer::Stands(Err(trouble)) => telemetry.refused(trouble.table(), trouble),
+            Answer::Stands(Ok(_)) => telemetry.lake_was_read(),
         }
     }
 

@@ -79,6 +79,8 @@ pub trait Observer: Send {
     fn load(&self, load: Load);
     /// The registry could not be asked.
     fn registry_unavailable(&self, reason: &str);
+    /// It answers again.
+    fn registry_answers(&self);
 }
 
 /// What a compute thread is made of. The blueprint becomes the thread's own on arrival.
@@ -259,7 +261,9 @@ impl<S: Schemas, O: Observer> Compute<S, O> {
 
     fn report_outage(&mut self, failed: Option<String>, now: Duration) {
         let Some(reason) = failed else {
-            self.outage = None;
+            if self.outage.take().is_some() {
+                self.observer.registry_answers();
+            }
             return;
         };
         self.observer.registry_unavailable(&reason);

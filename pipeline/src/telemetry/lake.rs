@@ -2,7 +2,8 @@
 
 use super::family::Each;
 use super::labels::{
-    ErrorType, LakeOutcome, LakeTable, Partition, Reason, Rebalance, RecordResult, Stage, Topic,
+    Closed, Dependency, ErrorType, LakeOutcome, LakeTable, Partition, Reason, Rebalance, RecordResult, Stage,
+    Topic,
 };
 use super::membership::Membership;
 use super::metrics::Metrics;
@@ -13,6 +14,7 @@ use crate::topology::ANALYSE;
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use treble_analyse::commit::Receipt;
 use treble_analyse::lake::LakeError;
 use treble_analyse::tables::Table;
@@ -52,6 +54,8 @@ pub struct LakeTelemetry {
     rebalances: Each<Rebalance, IntCounter>,
     last_processed: Gauge,
     membership: Membership,
+    /// Whether the last commit was refused: a lake that can be read may take nothing.
+    commits_fail: AtomicBool,
 }
 
 impl LakeTelemetry {
@@ -60,6 +64,8 @@ impl LakeTelemetry {
     pub fn new(all: &Metrics, clock: Arc<dyn Clock>, topic: &str) -> Self {
         let stage = || Stage::from(ANALYSE);
         let of_topic = || Topic::from(topic);
+        // The process would not have come so far without them.
+        Dependency::ALL.iter().for_each(|needed| all.needs(*needed, true));
         Self {
             tables: Each::new(|table| TableMetrics {
                 commits: Each::new(|outcome| all.lake_commits.of((table, outcome))),
@@ -82,6 +88,7 @@ impl LakeTelemetry {
                 all.assigned_partitions.of((of_topic(),)),
                 all.live_partitions.of((of_topic(),)),
             ),
+            commits_fail: AtomicBool::new(false),
             all: all.clone(),
             clock,
             topic: topic.to_owned(),
@@ -97,6 +104,7 @@ impl LakeTelemetry {
     /// Whether any broker answers: told again and again, noted where it changes.
     pub fn contact(&self, reachable: bool) {
         self.membership.contact(reachable);
+        self.all.needs(Dependency::Kafka, reachable);
     }
 
     pub(crate) fn received(&self, record: &InRecord) {
@@ -120,6 +128,8 @@ impl LakeTelemetry {
     }
 
     pub(crate) fn committed(&self, receipts: &[Receipt]) {
+        self.commits_fail.store(false, Ordering::Relaxed);
+        self.all.needs(Dependency::Lake, true);
         let now = self.clock.unix_us() as f64 / 1e6;
         for receipt in receipts {
             let Some(label) = LakeTable::of(receipt.table.name()) else { continue };
@@ -160,16 +170,34 @@ impl LakeTelemetry {
         );
     }
 
+    /// The lake says how far it has read the topic; what it takes is another question.
+    pub(crate) fn lake_was_read(&self) {
+        if !self.commits_fail.load(Ordering::Relaxed) {
+            self.all.needs(Dependency::Lake, true);
+        }
+    }
+
+    pub(crate) fn commit_refused(&self, table: Option<&str>, reason: &dyn Display) {
+        self.commits_fail.store(true, Ordering::Relaxed);
+        self.refused(table, reason);
+    }
+
     pub(crate) fn refused(&self, table: Option<&str>, reason: &dyn Display) {
         if let Some(table) = table.and_then(LakeTable::of) {
             self.tables.of(table).commits.of(LakeOutcome::Failed).inc();
         }
         self.retries.of(ErrorType::LakeError).inc();
+        self.all.needs(Dependency::Lake, false);
         tracing::warn!(stage = ANALYSE, %reason, "nothing is stored for now; reading again, nothing is lost");
+    }
+
+    pub(crate) fn registry_answered(&self) {
+        self.all.needs(Dependency::SchemaRegistry, true);
     }
 
     pub(crate) fn registry_failed(&self, error: &RegistryError) {
         self.registry_failures.inc();
+        self.all.needs(Dependency::SchemaRegistry, false);
         tracing::warn!(stage = ANALYSE, %error, "the schema registry cannot be asked; reading again, nothing is lost");
     }
 
@@ -196,7 +224,26 @@ impl LakeTelemetry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::labels::Closed;
+    use crate::memory::ManualClock;
+
+    #[test]
+    fn a_lake_that_takes_nothing_is_down_although_it_can_be_read() {
+        let metrics = Metrics::new().unwrap();
+        let telemetry = LakeTelemetry::new(&metrics, Arc::new(ManualClock::default()), "events");
+        let up = |dependency: Dependency| metrics.dependency_up.of((dependency,)).get();
+        assert_eq!(Dependency::ALL.iter().map(|needed| up(*needed)).collect::<Vec<_>>(), [1, 1, 1]);
+        telemetry.refused(None, &"no such bucket");
+        assert_eq!(up(Dependency::Lake), 0);
+        telemetry.lake_was_read();
+        assert_eq!(up(Dependency::Lake), 1);
+        telemetry.commit_refused(None, &"no space left on device");
+        telemetry.lake_was_read();
+        assert_eq!(up(Dependency::Lake), 0);
+        telemetry.committed(&[]);
+        assert_eq!(up(Dependency::Lake), 1);
+        telemetry.contact(false);
+        assert_eq!((up(Dependency::Kafka), up(Dependency::SchemaRegistry)), (0, 1));
+    }
 
     #[test]
     fn every_table_has_its_label() {

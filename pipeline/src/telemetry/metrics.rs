@@ -5,10 +5,10 @@
 
 use super::family::{Counter, Entry, Gauge, Histogram, Level, Sum, buckets, catalogue};
 use super::labels::{
-    Admission, Answered, Api, Asked, Backend, ConsumerGroup, ErrorType, Execution, FactName, Fallback, Flush,
-    Gpu, GpuFault, GroupState, LakeOutcome, LakeTable, Method, MetricName, Mode, Model, Outcome, Partition,
-    Protocol, Queue, Reason, Rebalance, RecordResult, Revision, Stage, Status, StatusCode, Throttle, Topic,
-    Version,
+    Admission, Answered, Api, Asked, Backend, ConsumerGroup, Dependency, ErrorType, Execution, FactName,
+    Fallback, Flush, Gpu, GpuFault, GroupState, LakeOutcome, LakeTable, Method, MetricName, Mode, Model,
+    Outcome, Partition, Protocol, Queue, Reason, Rebalance, RecordResult, Revision, Stage, Status,
+    StatusCode, Throttle, Topic, Version,
 };
 
 /// From capture to committed output: dense around the objective of 5 s.
@@ -96,6 +96,8 @@ catalogue! {
         facts: Counter<(Stage, FactName)> = "treble_stage_facts_total";
         /// Questions to the schema registry that failed.
         registry_failures: Counter<(Stage,)> = "treble_registry_failures_total";
+        /// Whether what the process needs answered when it was last asked: 1, or 0.
+        dependency_up: Level<(Dependency,)> = "treble_dependency_up";
         /// Version and commit of the program; always 1.
         build_info: Level<(Version, Revision)> = "treble_build_info";
         /// The model that is loaded; always 1.
@@ -208,6 +210,24 @@ catalogue! {
 }
 
 catalogue! {
+    /// What became of the clips that `treble canary` sends.
+    CanaryMetrics {
+        /// Clips sent through all stages.
+        sent: Counter<()> = "treble_canary_sent_total";
+        /// Those that came back in time, whole, and as what was sent.
+        ok: Counter<()> = "treble_canary_ok_total";
+        /// Those that did not come back in time, or were given up.
+        lost: Counter<()> = "treble_canary_lost_total";
+        /// Those that came back as something else.
+        corrupt: Counter<()> = "treble_canary_corrupt_total";
+        /// From sending a clip to having all of it back.
+        latency: Histogram<()> = "treble_canary_latency_seconds", END_TO_END;
+        /// When a stage last told of such a clip.
+        heartbeat: Gauge<(Stage,)> = "treble_heartbeat_seen_timestamp_seconds";
+    }
+}
+
+catalogue! {
     /// What the system says of a process.
     ProcessMetrics {
         /// Processor time of the process.
@@ -283,12 +303,20 @@ catalogue! {
     }
 }
 
+impl Metrics {
+    /// Something outside was asked, and whether it answered; what was never asked has no series.
+    pub(super) fn needs(&self, dependency: Dependency, answers: bool) {
+        self.dependency_up.of((dependency,)).set(i64::from(answers));
+    }
+}
+
 /// The catalogue as Markdown: what docs/metrics.md holds.
 #[must_use]
 pub fn markdown() -> String {
     let mut page = String::from(HEAD);
     page.push_str(&table("`treble run`", &Metrics::catalogue()));
     page.push_str(&table("`treble serve`", &SqlMetrics::catalogue()));
+    page.push_str(&table("`treble canary --listen`", &CanaryMetrics::catalogue()));
     page.push_str(&table("Every process", &ProcessMetrics::catalogue()));
     let lag = [LagMetrics::catalogue(), LagSelfMetrics::catalogue()].concat();
     page.push_str(&table("`treble lag --listen`", &lag));
@@ -321,6 +349,7 @@ mod tests {
         let all = [
             Metrics::catalogue(),
             SqlMetrics::catalogue(),
+            CanaryMetrics::catalogue(),
             ProcessMetrics::catalogue(),
             LagMetrics::catalogue(),
             LagSelfMetrics::catalogue(),

@@ -3,8 +3,9 @@
 //! [`metrics`] every metric, and nothing else names one · [`labels`] the values of their labels · [`family`] the two,
 //! typed · [`observe`] what the loops report, counted, through [`segment`]'s handles · [`timed`] what stages cost ·
 //! [`engine`] what the model does · [`gpu`] how its device is · [`watermark`] up to when everything is done · [`process`] what the system says ·
-//! [`lag`] how far groups are behind · [`lake`] what analyse does · [`init`] the log.
+//! [`lag`] how far groups are behind · [`lake`] what analyse does · [`canary`] what became of canaries · [`init`] the log.
 
+pub mod canary;
 pub mod engine;
 pub mod family;
 pub mod gpu;

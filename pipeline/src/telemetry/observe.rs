@@ -1,6 +1,8 @@
 //! What the loops report, counted and logged.
 
-use super::labels::{ErrorType, FactName, Mode, Outcome as OutcomeLabel, Queue, Rebalance, RecordResult};
+use super::labels::{
+    Dependency, ErrorType, FactName, Mode, Outcome as OutcomeLabel, Queue, Rebalance, RecordResult,
+};
 use super::labels::{Partition as PartitionLabel, Stage, Status, Topic};
 use super::metrics::Metrics;
 use super::segment::{Identity, SegmentMetrics};
@@ -44,6 +46,10 @@ impl SegmentTelemetry {
     ) -> Self {
         let all = metrics.clone();
         let metrics = SegmentMetrics::new(metrics, identity);
+        // This process would not have come so far without them.
+        [Dependency::Kafka, Dependency::SchemaRegistry]
+            .into_iter()
+            .for_each(|needed| all.needs(needed, true));
         Self {
             segment: identity.name.clone(),
             input_topic: identity.input_topic.clone(),
@@ -71,6 +77,7 @@ impl SegmentTelemetry {
     /// Whether any broker answers: told again and again, noted where it changes.
     pub fn contact(&self, reachable: bool) {
         self.metrics.membership.contact(reachable);
+        self.all.needs(Dependency::Kafka, reachable);
     }
 
     fn times(&self) -> MutexGuard<'_, EventTimes> {
@@ -200,8 +207,15 @@ impl Observer for ComputeObserver {
 
     fn registry_unavailable(&self, reason: &str) {
         self.shared.metrics.registry_failures.inc();
+        self.shared.all.needs(Dependency::SchemaRegistry, false);
         let segment = self.shared.segment.as_str();
         tracing::warn!(segment, reason, "the schema registry cannot be asked; waiting, nothing is lost");
+    }
+
+    fn registry_answers(&self) {
+        self.shared.all.needs(Dependency::SchemaRegistry, true);
+        let segment = self.shared.segment.as_str();
+        tracing::info!(segment, "the schema registry answers again");
     }
 }
 

@@ -156,6 +156,15 @@ closed! {
         /// Something else.
         Other = "other",
     }
+    /// What a process needs from outside.
+    Dependency("dependency") {
+        /// The brokers.
+        Kafka = "kafka",
+        /// The schema registry.
+        SchemaRegistry = "schema_registry",
+        /// The store of the lake.
+        Lake = "lake",
+    }
     /// The door that a client came to.
     Protocol("protocol") {
         /// HTTP.
