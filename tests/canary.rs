@@ -32,9 +32,8 @@ fn passed(round: &serde_json::Value) -> Vec<&str> {
     stages
 }
 
-fn ready(stack: &LocalStack, prefix: &str, stages: &'static str, model: bool) -> Result<Worker> {
-    let settings = if model { configuration::with_model()? } else { Vec::new() };
-    let mut worker = Worker::new(stack, prefix, stages, stages, &settings)?;
+fn ready(stack: &LocalStack, prefix: &str, stages: &'static str, name: &str) -> Result<Worker> {
+    let mut worker = Worker::new(stack, prefix, stages, name, &configuration::with_model()?)?;
     worker.start()?;
     worker.await_ready(PATIENCE)?;
     Ok(worker)
@@ -44,8 +43,8 @@ fn ready(stack: &LocalStack, prefix: &str, stages: &'static str, model: bool) ->
 fn a_canary_comes_back_through_all_stages_and_is_lost_where_one_is_stopped() -> Result<()> {
     let (stack, prefix) = (LocalStack::shared()?, "canaries");
     kafka::create_topics(stack, prefix)?;
-    let mut first = ready(stack, prefix, "decode", false)?;
-    let mut rest = ready(stack, prefix, "upscale,encode", true)?;
+    let mut first = ready(stack, prefix, "decode", "first")?;
+    let mut rest = ready(stack, prefix, "upscale,encode", "rest")?;
     let json = ["--output", "json", "--interval", "1"];
     let with = |more: &[&'static str]| canary(stack, prefix, &[&json[..], more].concat());
 
@@ -65,7 +64,7 @@ fn a_canary_comes_back_through_all_stages_and_is_lost_where_one_is_stopped() -> 
     let lost = rounds(&broken)?.remove(0);
     ensure!(lost["fate"] == "lost" && passed(&lost) == ["decode"], "{lost}");
 
-    let mut back = ready(stack, prefix, "upscale,encode", true)?;
+    let mut back = ready(stack, prefix, "upscale,encode", "rest")?;
     counted(stack, prefix)?;
     back.terminate()?;
     first.terminate()
