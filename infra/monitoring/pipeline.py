@@ -56,7 +56,7 @@ class Pipeline:
             self.start(stage)
         lake = ["--set", f"lake.url={self.folder}/lake"]
         self.serve("lag", ["--interval", "1"])
-        self.serve("serve", ["--anonymous", "--http", f"127.0.0.1:{self.door}", "--flight", "", "--postgres", "", *lake], "sql")
+        self.serve("serve", ["--anonymous", "--http", f"127.0.0.1:{self.door}", "--flight", "127.0.0.1:0", "--postgres", "127.0.0.1:0", *lake], "sql")
         self.serve("canary", ["--interval", "2"])
         for name in self.ports:
             self.until_it_answers(name)
@@ -120,14 +120,14 @@ class Load:
         self.good, self.every, self.broken_every = clip(2.0), every, broken_every
         self.door = f"http://127.0.0.1:{pipeline.door}/v1/sql"
         self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self.flow, daemon=True)
-        self.thread.start()
+        self.threads = [threading.Thread(target=target, daemon=True) for target in (self.flow, self.wonder)]
+        for thread in self.threads:
+            thread.start()
 
     def flow(self):
         for number in itertools.count():
             broken = number % self.broken_every == self.broken_every - 1
             self.send(f"clip-{number}", broken)
-            self.ask("SELECT status, count(*) FROM streams GROUP BY status")
             if self.stopped.wait(self.every):
                 return
 
@@ -136,6 +136,10 @@ class Load:
         value, kind = (b"no audio at all" * 20, "audio/flac") if broken else (self.good, "audio/wav")
         self.producer.produce(INPUT, value, key=name, headers={"content-type": kind})
         self.producer.poll(0)
+
+    def wonder(self):
+        while not self.stopped.wait(self.every):
+            self.ask("SELECT status, count(*) FROM streams GROUP BY status")
 
     def ask(self, statement):
         """One question over HTTP; that it may be refused or late is what is measured."""
@@ -146,7 +150,8 @@ class Load:
 
     def stop(self):
         self.stopped.set()
-        self.thread.join()
+        for thread in self.threads:
+            thread.join()
         self.producer.flush(10)
 
 
