@@ -59,6 +59,7 @@ impl Observer for Silent {
     fn notice(&self, _: i32, _: Notice) {}
     fn load(&self, _: Load) {}
     fn registry_unavailable(&self, _: &str) {}
+    fn registry_answers(&self) {}
 }
 
 /// What the runner attaches to a compute thread.

@@ -76,17 +76,23 @@ fn write_gpu(path: &Path, faults: &str, joules: f64) -> Result<()> {
     Ok(fs::rename(&new, path)?)
 }
 
+/// The model with a simulated GPU beside it, and a lake that is written at once.
+fn settings(lake: &Path, gpu: &Path) -> Result<Vec<(&'static str, String)>> {
+    let mut settings = configuration::with_model()?;
+    settings.push(("lake.url", lake.display().to_string()));
+    settings.push(("lake.flush_interval_ms", "200".to_owned()));
+    settings.push(("gpu.readings_file", gpu.display().to_string()));
+    Ok(settings)
+}
+
 #[test]
 fn a_run_is_counted_as_it_happened() -> Result<()> {
     let (stack, prefix) = (LocalStack::shared()?, "counted");
     kafka::create_topics(stack, prefix)?;
     let lake = tempfile::tempdir()?;
-    let mut settings = configuration::with_model()?;
-    settings.push(("lake.url", lake.path().display().to_string()));
-    settings.push(("lake.flush_interval_ms", "200".to_owned()));
-    let gpu = lake.path().with_extension("gpu.toml");
+    let gpu = lake.path().join("gpu.toml");
     write_gpu(&gpu, "", 1_000.0)?;
-    settings.push(("gpu.readings_file", gpu.display().to_string()));
+    let settings = settings(&lake.path().join("lake"), &gpu)?;
     let mut worker = Worker::new(stack, prefix, "decode,upscale,encode,analyse", "only", &settings)?;
     worker.start()?;
     worker.await_ready(PATIENCE)?;

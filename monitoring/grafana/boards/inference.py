@@ -41,7 +41,7 @@ def board():
     made.row(
         "The card",
         lines("GPU memory in use", "Share of the card's memory that is in use, by whomever.", "percentunit",
-              q('gpu:treble_gpu_memory_used:ratio{cluster=~"$cluster",instance=~"$instance"}', card), steps=limits("gpu_memory_high", "gpu_memory_full"), highest=1),
+              q('gpu:memory_used:ratio{cluster=~"$cluster",instance=~"$instance"}', card), steps=limits("gpu_memory_high", "gpu_memory_full"), highest=1),
         lines("GPU memory of the process", "Memory of the card that the process holds, its pool and its context, beside all that is in use.", "bytes",
               q("max by (instance, gpu) (treble_gpu_memory_pool_bytes{@all})", f"process: {card}"),
               q("max by (instance, gpu) (treble_gpu_memory_used_bytes{@all})", f"all: {card}")),
