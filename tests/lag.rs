@@ -228,7 +228,7 @@ fn the_command_shows_it_and_the_collector_serves_it() -> Result<()> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    let _ended = Ended(child);
+    let mut collector = Ended(child);
     let clock = SystemClock::new();
     let labels = [("consumergroup", trial.name), ("topic", trial.name), ("partition", "0")];
     loop {
@@ -241,6 +241,10 @@ fn the_command_shows_it_and_the_collector_serves_it() -> Result<()> {
             ensure!((60.0..120.0).contains(&seconds), "{seconds}");
             let ready = treble_test_support::http::get(port, "/readyz").context("an answer")?;
             ensure!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+            // It is the first process of its container, which no signal ends by itself.
+            treble_test_support::process::signal(collector.0.id(), "TERM")?;
+            let status = collector.0.wait()?;
+            ensure!(status.success(), "it ended with {status}");
             return Ok(());
         }
         ensure!(clock.now() < PATIENCE, "the collector never told of the group:\n{answer}");

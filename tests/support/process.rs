@@ -224,7 +224,8 @@ fn environment_name(key: &str) -> String {
     format!("TREBLE_{}", key.replace('.', "_").to_uppercase())
 }
 
-pub(crate) fn signal(process: u32, name: &str) -> Result<()> {
+/// Sends the signal called `name` to `process`.
+pub fn signal(process: u32, name: &str) -> Result<()> {
     let status = Command::new("kill").args([format!("-{name}"), process.to_string()]).status()?;
     ensure!(status.success(), "kill -{name} {process}: {status}");
     Ok(())

@@ -1,6 +1,6 @@
 //! `treble lag`.
 
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, signals};
 use crate::admin::http;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -19,6 +19,7 @@ use clap::Args;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// Shows how far consumer groups are behind, in records and in seconds
@@ -116,12 +117,20 @@ impl Lag {
         let address = listener.local_addr().map_err(RunError::from)?;
         tracing::info!(%address, "serving /metrics, /livez and /readyz");
         runtime.spawn(http::serve(listener, Arc::new(move || render.render()), probe));
+        let (ask, end) = sync_channel(1);
+        runtime.spawn(async move {
+            signals::end_is_asked().await;
+            ask.try_send(())
+        });
         loop {
             let began = clock.now();
             let outcome = collector.collect(unix(&*clock));
             exporter.publish(outcome, clock.now().saturating_sub(began));
             let spent = clock.now().saturating_sub(began);
-            std::thread::park_timeout(Duration::from_secs(self.interval).saturating_sub(spent));
+            let left = Duration::from_secs(self.interval).saturating_sub(spent);
+            if end.recv_timeout(left) != Err(RecvTimeoutError::Timeout) {
+                return Ok(Exit::Success);
+            }
         }
     }
 }

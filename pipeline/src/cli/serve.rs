@@ -1,6 +1,6 @@
 //! `treble serve`.
 
-use super::{Context, Exit, Failure, sql};
+use super::{Context, Exit, Failure, signals, sql};
 use crate::clock::SystemClock;
 use crate::query::gate::GateError;
 use crate::query::serve::{self, Doors, ServeError};
@@ -9,7 +9,6 @@ use clap::Args;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Lets analysts ask what was processed, in SQL: over HTTP, Arrow Flight SQL and PostgreSQL's protocol
 #[derive(Debug, Args)]
@@ -61,12 +60,7 @@ impl Serve {
             };
             addresses.iter().map(line).collect::<Vec<_>>().join("\n")
         })?;
-        let ended = async {
-            let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-            let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return std::future::pending().await };
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        };
-        serve::serve(&config, lake, doors, Arc::new(SystemClock::new()), ended)?;
+        serve::serve(&config, lake, doors, Arc::new(SystemClock::new()), signals::end_is_asked())?;
         Ok(Exit::Success)
     }
 }
