@@ -7,6 +7,8 @@ use toml::Value;
 
 /// The keys of the shell.
 const SHELL: &str = include_str!("default.toml");
+/// Addresses that an empty text closes.
+const DOORS: [&str; 3] = ["sql.http_listen", "sql.flight_listen", "sql.postgres_listen"];
 /// What environment variables begin with.
 pub const ENVIRONMENT_PREFIX: &str = "TREBLE_";
 /// Below this key, names are librdkafka's own.
@@ -93,9 +95,9 @@ impl Catalogue {
         path.strip_prefix(PROPERTIES).is_some_and(|name| !name.is_empty()) || self.find(path).is_some()
     }
 
-    /// Whether an empty text at `path` means "not used": it is the default.
+    /// Whether an empty text at `path` means "not used": it is the default, or the key is a door that may stay closed.
     pub(super) fn is_optional(&self, path: &str) -> bool {
-        self.find(path).is_some_and(|key| key.default.as_str() == Some(""))
+        DOORS.contains(&path) || self.find(path).is_some_and(|key| key.default.as_str() == Some(""))
     }
 
     /// The key that an environment variable sets.

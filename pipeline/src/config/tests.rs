@@ -128,6 +128,13 @@ fn what_exactly_once_rests_on_is_refused() {
 }
 
 #[test]
+fn an_empty_address_closes_a_door() {
+    let loaded = load_file("[sql]\nflight_listen = \"\"\nanonymous = true").unwrap();
+    assert_eq!(loaded.config.sql.flight_listen, None);
+    assert!(loaded.config.sql.http_listen.is_some(), "the others stay open");
+}
+
+#[test]
 fn sasl_and_client_certificates_need_both_halves() {
     check_fault(
         "[kafka]\nsecurity_protocol = \"SASL_SSL\"\nsasl_username = \"me\"",
