@@ -16,6 +16,7 @@ use std::fs;
 use stored::ROWS;
 use tokio::runtime::Runtime;
 use treble_bench_support::{Figure, race, report};
+use treble_test_support::process::memory_bytes;
 
 /// Name of the figures and the question. Times are those of [`treble_bench_support::events`].
 const QUESTIONS: [(&str, &str); 2] = [
@@ -41,11 +42,11 @@ fn main() -> Result<()> {
     runtime.block_on(stored::fill(folder.path()))?;
     let treble = runtime.block_on(Treble::open(folder.path()))?;
     forget_peak()?;
-    let before = resident_bytes("VmRSS:")?;
+    let before = memory_bytes("self", "VmRSS:")?;
     for (_, question) in QUESTIONS {
         runtime.block_on(treble.ask(question))?;
     }
-    let peak = resident_bytes("VmHWM:")?.saturating_sub(before);
+    let peak = memory_bytes("self", "VmHWM:")?.saturating_sub(before);
     let plain = runtime.block_on(Plain::open(folder.path()))?;
     let duck = RefCell::new(DuckDb::open(folder.path())?);
     let mut figures = vec![Figure {
@@ -96,11 +97,4 @@ fn asked(
 /// Lets the kernel count the most memory that this process holds anew (proc(5), `clear_refs`).
 fn forget_peak() -> Result<()> {
     fs::write("/proc/self/clear_refs", "5").context("clearing the peak of memory")
-}
-
-fn resident_bytes(field: &str) -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kilobytes * 1024)
 }

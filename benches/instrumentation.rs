@@ -15,7 +15,7 @@ use treble_pipeline::memory::MemorySchemas;
 use treble_pipeline::ports::{Clock, InRecord};
 use treble_pipeline::runtime::blueprint::{Blueprint, Decorate};
 use treble_pipeline::runtime::compute::{Command, Compute, ComputeSetup, Observer, Reply};
-use treble_pipeline::runtime::partition::{Load, Notice, PartitionLimits};
+use treble_pipeline::runtime::partition::PartitionLimits;
 use treble_pipeline::runtime::records::RecordWriter;
 use treble_pipeline::stages::StageConfigs;
 use treble_pipeline::telemetry::labels::Mode;
@@ -25,6 +25,7 @@ use treble_pipeline::telemetry::segment::Identity;
 use treble_pipeline::telemetry::timed::TimedStages;
 use treble_pipeline::topology::{self, Segment, Topology};
 use treble_schemas::frame::{self, Format};
+use treble_test_support::observer::Silent;
 use treble_test_support::{clips, kafka};
 
 const STREAMS: usize = 8;
@@ -49,17 +50,6 @@ fn main() -> Result<()> {
         Figure::speed("watched_speed", f64::from(SECONDS) * STREAMS as f64, watched),
         Figure::ratio("watched_efficiency", watched, alone, "the same with nobody watching"),
     ])
-}
-
-/// Nobody watches.
-#[derive(Debug)]
-struct Silent;
-
-impl Observer for Silent {
-    fn notice(&self, _: i32, _: Notice) {}
-    fn load(&self, _: Load) {}
-    fn registry_unavailable(&self, _: &str) {}
-    fn registry_answers(&self) {}
 }
 
 /// What the runner attaches to a compute thread.

@@ -1,7 +1,7 @@
 //! A clip sent through the real stages says whether they work: it comes back, and where one stage is stopped it does not.
 
 use anyhow::{Context, Result, ensure};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 use treble_pipeline::clock::SystemClock;
@@ -10,7 +10,7 @@ use treble_test_support::broker::LocalStack;
 use treble_test_support::configuration;
 use treble_test_support::exposition::Exposition;
 use treble_test_support::kafka::{self, PATIENCE};
-use treble_test_support::process::{Worker, binary, environment};
+use treble_test_support::process::{Background, Worker, binary, environment};
 
 fn canary(stack: &LocalStack, prefix: &str, arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(binary()?);
@@ -70,21 +70,12 @@ fn a_canary_comes_back_through_all_stages_and_is_lost_where_one_is_stopped() -> 
     first.terminate()
 }
 
-/// Ends the command with the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill().and_then(|()| self.0.wait()));
-    }
-}
-
 /// The same, served for Prometheus.
 fn counted(stack: &LocalStack, prefix: &str) -> Result<()> {
     let port = configuration::free_port()?;
     let listen = format!("127.0.0.1:{port}");
     let mut command = canary(stack, prefix, &["--listen", &listen, "--interval", "1", "--within", "60"])?;
-    let _ended = Ended(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+    let served = Background::start(&mut command)?;
     let clock = SystemClock::new();
     loop {
         let answer = treble_test_support::http::get(port, "/metrics").unwrap_or_default();
@@ -101,7 +92,7 @@ fn counted(stack: &LocalStack, prefix: &str) -> Result<()> {
                 let seen = metrics.value("treble_heartbeat_seen_timestamp_seconds", &[("stage", stage)]);
                 ensure!(seen.is_some_and(|seen| now - seen < 60.0), "{stage}: {answer}");
             }
-            return Ok(());
+            return served.end();
         }
         ensure!(clock.now() < PATIENCE, "no canary came back:\n{answer}");
         thread::park_timeout(Duration::from_millis(100));

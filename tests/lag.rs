@@ -7,7 +7,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use treble_test_support::broker::LocalStack;
 use treble_test_support::configuration;
 use treble_test_support::exposition::Exposition;
 use treble_test_support::kafka::{self, PATIENCE, delete_before};
-use treble_test_support::process::{binary, environment};
+use treble_test_support::process::{Background, binary, environment};
 
 /// A topic of one partition, and a group that reads it and is called as the topic is.
 struct Trial {
@@ -191,15 +191,6 @@ fn markers_aborted_records_and_an_open_transaction_are_no_lag() -> Result<()> {
     Ok(())
 }
 
-/// Ends the command with the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill().and_then(|()| self.0.wait()));
-    }
-}
-
 #[test]
 fn the_command_shows_it_and_the_collector_serves_it() -> Result<()> {
     let trial = Trial::new("lag-command", false)?;
@@ -224,11 +215,7 @@ fn the_command_shows_it_and_the_collector_serves_it() -> Result<()> {
 
     let port = configuration::free_port()?;
     let listen = format!("127.0.0.1:{port}");
-    let child = treble(&["lag", "--interval", "1", "--listen", &listen])?
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut collector = Ended(child);
+    let collector = Background::start(&mut treble(&["lag", "--interval", "1", "--listen", &listen])?)?;
     let clock = SystemClock::new();
     let labels = [("consumergroup", trial.name), ("topic", trial.name), ("partition", "0")];
     loop {
@@ -242,10 +229,7 @@ fn the_command_shows_it_and_the_collector_serves_it() -> Result<()> {
             let ready = treble_test_support::http::get(port, "/readyz").context("an answer")?;
             ensure!(ready.starts_with("HTTP/1.1 200"), "{ready}");
             // It is the first process of its container, which no signal ends by itself.
-            treble_test_support::process::signal(collector.0.id(), "TERM")?;
-            let status = collector.0.wait()?;
-            ensure!(status.success(), "it ended with {status}");
-            return Ok(());
+            return collector.end();
         }
         ensure!(clock.now() < PATIENCE, "the collector never told of the group:\n{answer}");
         thread::park_timeout(Duration::from_millis(100));

@@ -10,12 +10,12 @@ use treble_pipeline::memory::{
     ManualClock, MemoryMembership, MemorySchemas, MemoryStateLog, MemoryTransactions, Refused,
 };
 use treble_pipeline::ports::{Epoch, OutRecord, Outcome, Transactions};
-use treble_pipeline::runtime::compute::{Command, Compute, ComputeSetup, Observer, Reply};
-use treble_pipeline::runtime::partition::{Load, Notice};
+use treble_pipeline::runtime::compute::{Command, Compute, ComputeSetup, Reply};
 use treble_pipeline::runtime::stations::{
     Crew, RestoreAnswer, RestoreRequest, Station, StationGone, TransactionAnswer, TransactionRequest,
 };
 use treble_schemas::{StreamId, StreamState};
+use treble_test_support::observer::Silent;
 
 /// The protocol, whole or broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,17 +58,6 @@ pub(crate) enum Fault {
     CommittedUnheard,
     /// It stays open, and the answer is lost.
     OpenUnheard,
-}
-
-/// Nobody watches.
-#[derive(Debug)]
-pub(crate) struct Silent;
-
-impl Observer for Silent {
-    fn notice(&self, _: i32, _: Notice) {}
-    fn load(&self, _: Load) {}
-    fn registry_unavailable(&self, _: &str) {}
-    fn registry_answers(&self) {}
 }
 
 struct Thread {

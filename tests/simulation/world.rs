@@ -3,7 +3,7 @@
 use crate::audit::Audit;
 use crate::chance::Chance;
 use crate::input::{DLQ, GROUP, Scenario, blueprint, segment};
-use crate::stations::{Committing, Computing, Fault, Protocol, Restoring, Silent, SimulatedCrew};
+use crate::stations::{Committing, Computing, Fault, Protocol, Restoring, SimulatedCrew};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -20,6 +20,7 @@ use treble_pipeline::runtime::compute::ComputeSetup;
 use treble_pipeline::runtime::partition::PartitionLimits;
 use treble_pipeline::runtime::records::RecordWriter;
 use treble_pipeline::runtime::worker::{Worker, WorkerError, WorkerLimits, WorkerObserver};
+use treble_test_support::observer::Silent;
 
 const WORKERS: usize = 3;
 const THREADS: usize = 2;

@@ -2,13 +2,13 @@
 
 use crate::http;
 use crate::kafka::PATIENCE;
-use crate::process;
+use crate::process::{self, Background};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 use treble_pipeline::clock::SystemClock;
@@ -17,7 +17,7 @@ use treble_pipeline::ports::Clock;
 /// A `treble serve`, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Doors {
-    child: Child,
+    process: Background,
     addresses: BTreeMap<String, String>,
     admin: u16,
 }
@@ -27,13 +27,14 @@ impl Doors {
     pub fn open(environment: &[(String, String)], folder: &Path, arguments: &[&str]) -> Result<Self> {
         let mut command = command(environment, folder, arguments)?;
         let mut child = command.args(["--output", "json"]).stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("piped above")?).read_line(&mut line)?;
+        let said = child.stdout.take().context("piped above")?;
+        let (process, mut line) = (Background::of(child), String::new());
+        BufReader::new(said).read_line(&mut line)?;
         let document: Value =
             serde_json::from_str(&line).with_context(|| format!("treble serve said {line:?}"))?;
         let admin = document["metrics"].as_str().and_then(|address| address.rsplit(':').next());
         let admin = admin.and_then(|port| port.parse().ok()).with_context(|| line.clone())?;
-        Ok(Self { child, addresses: serde_json::from_value(document["doors"].clone())?, admin })
+        Ok(Self { process, addresses: serde_json::from_value(document["doors"].clone())?, admin })
     }
 
     /// What becomes of it where it does not start.
@@ -88,19 +89,8 @@ impl Doors {
     }
 
     /// Ends it as an operator would.
-    pub fn end(mut self) -> Result<()> {
-        process::signal(self.child.id(), "TERM")?;
-        let status = self.child.wait()?;
-        ensure!(status.success(), "treble serve ended with {status}");
-        Ok(())
-    }
-}
-
-impl Drop for Doors {
-    fn drop(&mut self) {
-        // Where it has ended there is nobody to kill.
-        drop(self.child.kill());
-        drop(self.child.wait());
+    pub fn end(self) -> Result<()> {
+        self.process.end()
     }
 }
 

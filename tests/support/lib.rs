@@ -2,7 +2,7 @@
 //!
 //! [`broker`] a private Kafka and registry · [`certificates`] of an authority of one's own · [`clips`] real files of every
 //! format · [`configuration`] for a private topic prefix · [`doors`] `treble serve` as a process · [`exposition`] what
-//! `/metrics` says · [`kafka`] topics, publishing and reading as an outsider would · [`running`] a pipeline in this process ·
+//! `/metrics` says · [`kafka`] topics, publishing and reading as an outsider would · [`observer`] nobody who watches · [`running`] a pipeline in this process ·
 //! [`process`] `treble run` as a process to kill · [`registry`] schemas of others · [`verdict`] what must be true of every
 //! stream on the output.
 
@@ -14,6 +14,7 @@ pub mod doors;
 pub mod exposition;
 pub mod http;
 pub mod kafka;
+pub mod observer;
 pub mod process;
 pub mod registry;
 pub mod running;

@@ -154,11 +154,7 @@ impl Worker {
     }
 
     fn memory(&self, field: &str) -> Result<u64> {
-        let process = self.running.as_ref().context("not running")?.child.id();
-        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kilobytes * 1024)
+        memory_bytes(&self.running.as_ref().context("not running")?.child.id().to_string(), field)
     }
 
     /// Whether the process has ended by itself.
@@ -212,6 +208,38 @@ impl Drop for Worker {
     }
 }
 
+/// A command that is killed when this is dropped.
+#[derive(Debug)]
+pub struct Background(Child);
+
+impl Background {
+    /// Starts it, with nothing said.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        Ok(Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
+    }
+
+    /// One that was started already.
+    #[must_use]
+    pub const fn of(child: Child) -> Self {
+        Self(child)
+    }
+
+    /// Ends it as an operator would (SIGTERM), and waits for a clean end.
+    pub fn end(mut self) -> Result<()> {
+        signal(self.0.id(), "TERM")?;
+        let status = self.0.wait()?;
+        ensure!(status.success(), "it ended with {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // Where it has ended there is nobody to kill.
+        drop(self.0.kill().and_then(|()| self.0.wait()));
+    }
+}
+
 /// What ties a `treble` command to `stack` under `prefix`.
 #[must_use]
 pub fn environment(stack: &LocalStack, prefix: &str) -> Vec<(String, String)> {
@@ -224,8 +252,15 @@ fn environment_name(key: &str) -> String {
     format!("TREBLE_{}", key.replace('.', "_").to_uppercase())
 }
 
-/// Sends the signal called `name` to `process`.
-pub fn signal(process: u32, name: &str) -> Result<()> {
+/// What `/proc` tells of the memory of `process`, a number or `self`: `VmRSS:` now, `VmHWM:` at most (proc(5)).
+pub fn memory_bytes(process: &str, field: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kilobytes * 1024)
+}
+
+fn signal(process: u32, name: &str) -> Result<()> {
     let status = Command::new("kill").args([format!("-{name}"), process.to_string()]).status()?;
     ensure!(status.success(), "kill -{name} {process}: {status}");
     Ok(())

@@ -3,8 +3,8 @@
 mod clip;
 mod round;
 
+use super::served::Served;
 use super::{Context, Exit, Failure};
-use crate::admin::http;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::flow::readiness::Readiness;
@@ -33,7 +33,7 @@ pub(super) struct Canary {
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     within: u64,
     /// Ends after so many clips: with exit code 75 if one was lost, 65 if one was corrupt
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Serves /metrics, /livez and /readyz on this address and prints nothing
     #[arg(long, value_name = "ADDRESS")]
@@ -45,49 +45,50 @@ impl Canary {
         let config = context.load(&context.options.request())?.config;
         let telemetry = CanaryTelemetry::new().map_err(|error| RunError::Metrics(error.to_string()))?;
         let telemetry = Arc::new(telemetry);
-        let runtime = match self.listen {
+        let served = match self.listen {
             Some(address) => {
                 telemetry::init::init(&config.log);
                 Some(serve(address, &telemetry)?)
             }
             None => None,
         };
-        let worst = self.fly(context, &config, &telemetry, runtime.is_some())?;
-        drop(runtime);
-        match worst {
-            Exit::Success => Ok(worst),
+        match self.fly(context, &config, &telemetry, served.as_ref())? {
+            Exit::Success => Ok(Exit::Success),
             exit => Err(Failure::new(exit, "not every clip came back well")
                 .mend("`treble lag` says which stage stands still; `treble dlq list` what was given up")),
         }
     }
 
-    /// The exit code of the worst round.
+    /// The exit code of the worst round; success where the end was asked for before the last.
     fn fly(
         &self,
         context: &Context,
         config: &Config,
         telemetry: &CanaryTelemetry,
-        quiet: bool,
+        served: Option<&Served>,
     ) -> Result<Exit, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let mut worst = Exit::Success;
-        let mut flown = 0;
-        while self.count.is_none_or(|count| flown < count) {
+        let (mut worst, mut flown) = (Exit::Success, 0);
+        loop {
             let began = clock.now();
             telemetry.sent();
             let round = Round::fly(config, &clock, Duration::from_secs(self.within));
-            flown += 1;
             note(telemetry, &round, clock.unix_us());
             worst = worse(worst, round.fate.exit());
-            if !quiet {
+            if served.is_none() {
                 context.output.document("canary", &document(&round), || line(&round))?;
             }
-            if self.count != Some(flown) {
-                let spent = clock.now().saturating_sub(began);
-                std::thread::park_timeout(Duration::from_secs(self.interval).saturating_sub(spent));
+            flown += 1;
+            if self.count.is_some_and(|count| flown >= count) {
+                return Ok(worst);
+            }
+            let left = Duration::from_secs(self.interval).saturating_sub(clock.now().saturating_sub(began));
+            match served {
+                Some(served) if served.is_asked_to_end_within(left) => return Ok(Exit::Success),
+                Some(_) => {}
+                None => std::thread::park_timeout(left),
             }
         }
-        Ok(worst)
     }
 }
 
@@ -97,15 +98,10 @@ fn worse(one: Exit, other: Exit) -> Exit {
     if rank(other) > rank(one) { other } else { one }
 }
 
-fn serve(address: SocketAddr, telemetry: &Arc<CanaryTelemetry>) -> Result<tokio::runtime::Runtime, RunError> {
-    let listener = http::bind("--listen", address)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let address = listener.local_addr()?;
-    tracing::info!(%address, "serving /metrics, /livez and /readyz");
+fn serve(address: SocketAddr, telemetry: &Arc<CanaryTelemetry>) -> Result<Served, RunError> {
     let render = Arc::clone(telemetry);
     let probe = Arc::new(|| vec![("canary".to_owned(), Readiness::Ready)]);
-    runtime.spawn(http::serve(listener, Arc::new(move || render.render()), probe));
-    Ok(runtime)
+    Served::start(address, Arc::new(move || render.render()), probe)
 }
 
 fn note(telemetry: &CanaryTelemetry, round: &Round, now_us: i64) {

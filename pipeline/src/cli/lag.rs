@@ -1,7 +1,7 @@
 //! `treble lag`.
 
-use super::{Context, Exit, Failure, signals};
-use crate::admin::http;
+use super::served::Served;
+use super::{Context, Exit, Failure};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::flow::readiness::Readiness;
@@ -19,7 +19,6 @@ use clap::Args;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// Shows how far consumer groups are behind, in records and in seconds
@@ -57,14 +56,18 @@ impl Lag {
         }
     }
 
-    fn collector(&self, config: &Config) -> Result<(Arc<dyn Clock>, Collector<KafkaCluster>), KafkaFault> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let cluster = KafkaCluster::connect(&config.kafka, Arc::clone(&clock))?;
-        Ok((clock, Collector::new(cluster, Limits::default(), self.groups.clone())))
+    fn collector(
+        &self,
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Collector<KafkaCluster>, KafkaFault> {
+        let cluster = KafkaCluster::connect(&config.kafka, Arc::clone(clock))?;
+        Ok(Collector::new(cluster, Limits::default(), self.groups.clone()))
     }
 
     fn show(&self, context: &Context, config: &Config) -> Result<Exit, Failure> {
-        let (clock, mut collector) = self.collector(config)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let mut collector = self.collector(config, &clock)?;
         let mut looks = 0;
         loop {
             let report = collector.collect(unix(&*clock))?;
@@ -103,8 +106,7 @@ impl Lag {
 
     fn serve(&self, config: &Config, address: SocketAddr) -> Result<Exit, Failure> {
         telemetry::init::init(&config.log);
-        let listener = http::bind("--listen", address).map_err(RunError::from)?;
-        let (clock, mut collector) = self.collector(config)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let exporter = LagExporter::new(Arc::clone(&clock));
         let exporter = Arc::new(exporter.map_err(|error| RunError::Metrics(error.to_string()))?);
         let (render, ready) = (Arc::clone(&exporter), Arc::clone(&exporter));
@@ -112,23 +114,14 @@ impl Lag {
             let state = if ready.is_fresh() { Readiness::Ready } else { Readiness::Unreachable };
             vec![("lag".to_owned(), state)]
         });
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.map_err(RunError::from)?;
-        let address = listener.local_addr().map_err(RunError::from)?;
-        tracing::info!(%address, "serving /metrics, /livez and /readyz");
-        runtime.spawn(http::serve(listener, Arc::new(move || render.render()), probe));
-        let (ask, end) = sync_channel(1);
-        runtime.spawn(async move {
-            signals::end_is_asked().await;
-            ask.try_send(())
-        });
+        let served = Served::start(address, Arc::new(move || render.render()), probe)?;
+        let mut collector = self.collector(config, &clock)?;
         loop {
             let began = clock.now();
             let outcome = collector.collect(unix(&*clock));
             exporter.publish(outcome, clock.now().saturating_sub(began));
             let spent = clock.now().saturating_sub(began);
-            let left = Duration::from_secs(self.interval).saturating_sub(spent);
-            if end.recv_timeout(left) != Err(RecvTimeoutError::Timeout) {
+            if served.is_asked_to_end_within(Duration::from_secs(self.interval).saturating_sub(spent)) {
                 return Ok(Exit::Success);
             }
         }

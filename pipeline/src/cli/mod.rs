@@ -31,6 +31,7 @@ mod publish;
 mod registry;
 mod run;
 mod serve;
+mod served;
 mod signals;
 mod spectrogram;
 mod sql;

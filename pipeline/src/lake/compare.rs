@@ -1,5 +1,6 @@
 //! A lake against the topic that it was filled from.
 
+use super::records::learn;
 use crate::config::Config;
 use crate::kafka::fault::KafkaFault;
 use crate::kafka::fetcher::{Fetcher, Polled};
@@ -8,7 +9,7 @@ use crate::schema_registry::{RegistryAccess, RegistryError, SchemaRegistry};
 use crate::secret::SecretError;
 use std::time::Duration;
 use treble_analyse::arrow::error::ArrowError;
-use treble_analyse::rows::{Decoder, Record};
+use treble_analyse::rows::Decoder;
 use treble_analyse::upkeep::Day;
 use treble_analyse::verify::{Seen, TableCheck};
 
@@ -62,7 +63,7 @@ pub fn against_topic(
     let position = |partition: i32| {
         checks.iter().map(|check| check.positions.get(&partition).copied().unwrap_or(0)).min().unwrap_or(0)
     };
-    let mut files = Files::open(config)?;
+    let mut filing = Filing::open(config)?;
     let mut fetcher = Fetcher::connect(&config.kafka, topic)?;
     let beginnings = fetcher.beginnings(None)?;
     fetcher.start(&beginnings)?;
@@ -75,7 +76,7 @@ pub fn against_topic(
                 let counted = match (seen.contains(record.partition, record.offset), before) {
                     (true, _) => &mut comparison.stored,
                     (false, false) => &mut comparison.waiting,
-                    (false, true) if files.are_closed(record, first)? => &mut comparison.expired,
+                    (false, true) if filing.is_past(record, first)? => &mut comparison.expired,
                     (false, true) => &mut comparison.missing,
                 };
                 *counted += 1;
@@ -89,29 +90,26 @@ pub fn against_topic(
 }
 
 /// Tells which day a record's row is filed under, as ingest does.
-struct Files {
+struct Filing {
     decoder: Decoder,
     registry: SchemaRegistry,
 }
 
-impl Files {
+impl Filing {
     fn open(config: &Config) -> Result<Self, CompareError> {
         let registry = SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?;
         Ok(Self { decoder: Decoder::new(), registry })
     }
 
     /// Whether `record` is filed under a day before `first`.
-    fn are_closed(&mut self, record: InRecord, first: Option<Day>) -> Result<bool, CompareError> {
+    fn is_past(&mut self, record: InRecord, first: Option<Day>) -> Result<bool, CompareError> {
         let Some(first) = first else { return Ok(false) };
         Ok(self.day(record)?.is_some_and(|day| day < first))
     }
 
     fn day(&mut self, record: InRecord) -> Result<Option<Day>, CompareError> {
-        let InRecord { partition, offset, timestamp_ms, key, value, .. } = record;
-        if let Some(id) = self.decoder.unknown_schema(value.as_ref()) {
-            self.decoder.learn(id, self.registry.text_of(id)?.as_deref());
-        }
-        self.decoder.push(Record { partition, offset, timestamp_ms, key, value });
+        learn(&mut self.decoder, &self.registry, &record)?;
+        self.decoder.push(record.into());
         Ok(Day::of_rows(&self.decoder.flush()?))
     }
 }

@@ -1,6 +1,7 @@
 //! The loop that reads the topic of events: one thread, one group member, one buffer of rows.
 
 use super::partitions::Partitions;
+use super::records::learn;
 use super::station::{Answer, Answered, Asked, Found, LakeStation, Request, Trouble};
 use super::upkeep::{LEASE, Upkeep};
 use crate::flow::assignment::OnLostRestart;
@@ -14,7 +15,7 @@ use crate::telemetry::lake::{LakeTelemetry, Lost};
 use std::sync::Arc;
 use std::time::Duration;
 use treble_analyse::commit::{Outcome, Slice};
-use treble_analyse::rows::{Decoder, Record};
+use treble_analyse::rows::Decoder;
 use treble_analyse::tables::Table;
 
 /// How long a poll waits for records, while nothing else is to be done.
@@ -149,20 +150,15 @@ impl Ingest {
         if !self.partitions.is_next(record.partition, record.offset) {
             return Ok(());
         }
-        if let Some(id) = self.decoder.unknown_schema(record.value.as_ref()) {
-            match self.setup.registry.text_of(id) {
-                Ok(text) => {
-                    self.setup.telemetry.registry_answered();
-                    self.decoder.learn(id, text.as_deref());
-                }
-                Err(error) => return self.registry_failed(&error),
-            }
+        match learn(&mut self.decoder, &self.setup.registry, &record) {
+            Ok(true) => self.setup.telemetry.registry_answered(),
+            Ok(false) => {}
+            Err(error) => return self.registry_failed(&error),
         }
         self.setup.telemetry.received(&record);
         self.waiting_since = self.waiting_since.or_else(|| Some(self.setup.clock.now()));
         self.partitions.read(record.partition, record.offset);
-        let InRecord { partition, offset, timestamp_ms, key, value, .. } = record;
-        self.decoder.push(Record { partition, offset, timestamp_ms, key, value });
+        self.decoder.push(record.into());
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 pub mod compare;
 mod ingest;
 mod partitions;
+pub(crate) mod records;
 mod station;
 mod upkeep;
 

@@ -5,6 +5,7 @@
 use crate::config::Config;
 use crate::kafka::fault::KafkaFault;
 use crate::kafka::fetcher::{Fetcher, Polled, Position};
+use crate::lake::records::learn;
 use crate::ports::{Clock, InRecord};
 use crate::schema_registry::{RegistryAccess, RegistryError, SchemaRegistry};
 use crate::secret::SecretError;
@@ -17,7 +18,7 @@ use treble_analyse::arrow::error::ArrowError;
 use treble_analyse::lake::{Lake, LakeError, Location};
 use treble_analyse::live::{Live, Reading, Stored, TableProvider};
 use treble_analyse::rollups::{Rollup, Rollups, Versions};
-use treble_analyse::rows::{Decoder, Record};
+use treble_analyse::rows::Decoder;
 use treble_analyse::tables::Table;
 use treble_schemas::Topics;
 use treble_schemas::topic::PrefixError;
@@ -292,9 +293,9 @@ impl TopicReader {
         }
         for (partition, records) in partitions {
             let reading = self.readings.entry(partition).or_default();
-            for InRecord { partition, offset, timestamp_ms, key, value, .. } in records {
-                reading.position = offset + 1;
-                self.decoder.push(Record { partition, offset, timestamp_ms, key, value });
+            for record in records {
+                reading.position = record.offset + 1;
+                self.decoder.push(record.into());
             }
             live.append(partition, self.decoder.flush()?.into_iter().collect(), *reading)?;
         }
@@ -303,10 +304,9 @@ impl TopicReader {
 
     /// Asks what the ids of waiting records mean. While the registry does not answer, they wait.
     fn learn(&mut self) -> Result<(), FeedError> {
-        for record in &self.waiting {
-            if let Some(id) = self.decoder.unknown_schema(record.value.as_ref()) {
-                self.decoder.learn(id, self.registry.text_of(id)?.as_deref());
-            }
+        let Self { waiting, decoder, registry, .. } = self;
+        for record in waiting {
+            learn(decoder, registry, record)?;
         }
         Ok(())
     }
