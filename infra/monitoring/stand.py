@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.request import urlopen
@@ -98,14 +99,19 @@ def scaled(text):
     return re.sub(r"(?<![\w.])(\d+)([smhd])(?![\w:])", shorter, text)
 
 
+def is_among(file, patterns):
+    return any(fnmatch(file.stem, pattern) for pattern in patterns)
+
+
 def write_rules(folder, left_out, unscaled=()):
-    """The rules with shorter patience; those of `unscaled` keep their ranges and are evaluated every second as well."""
+    """The rules with shorter patience, without the files that `left_out` has patterns for; those of `unscaled` keep their ranges and are
+    evaluated every second as well."""
     folder.mkdir()
     for file in (ROOT / "monitoring/prometheus/rules").glob("*.yml"):
-        if file.stem in left_out:
+        if is_among(file, left_out):
             continue
         rules = re.sub(r"(?m)^    interval: .*$", "    interval: 1s", file.read_text())
-        if file.stem not in unscaled:
+        if not is_among(file, unscaled):
             rules = re.sub(r"(?m)^( +(?:for|keep_firing_for): )(.*)$", lambda m: m.group(1) + scaled(m.group(2)), rules)
             rules = re.sub(r"\[(\d+)m\]", lambda m: f"[{max(int(m.group(1)), 5)}s]", rules)
             # A difference over 5 minutes is divided by 300 s to be a rate.
