@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import wave
+from contextlib import contextmanager
 from os import environ, getpid
 from urllib.request import Request, urlopen
 
@@ -32,6 +33,23 @@ def clip(seconds):
     return out.getvalue()
 
 
+@contextmanager
+def kafka(folder, *options):
+    """A private Kafka and registry under `folder`, as `options` of infra/kafka/up want it; what clients must have in their environment.
+    Afterwards all of it is gone.
+    """
+    infra, own = ROOT / "infra/kafka", folder / "kafka"
+    # Gone with this process, however it ends. What watches for that keeps its output open: a file, no pipe.
+    with open(folder / "kafka.log", "w") as log:
+        started = [infra / "up", "--dir", own, "--ports", "auto", "--owner", str(getpid()), *options]
+        subprocess.run(started, check=True, stdout=log, stderr=log)
+    try:
+        lines = [line.removeprefix("export ") for line in (own / "env").read_text().splitlines() if "=" in line and not line.startswith("#")]
+        yield {name: value.strip("'\"") for name, value in (line.split("=", 1) for line in lines)}
+    finally:
+        subprocess.run([infra / "down", "--dir", own, "--now", "--purge"], capture_output=True)
+
+
 class Pipeline:
     """Starts with `with`; on leaving, all of it is gone."""
 
@@ -39,17 +57,11 @@ class Pipeline:
         self.folder, self.binary, self.processes = folder, binary, processes
         self.ports = {name: free_port() for name in (*STAGES, *OTHERS)}
         self.door = free_port()
-        self.kafka = folder / "kafka"
         self.gpu()
 
     def __enter__(self):
-        infra = ROOT / "infra/kafka"
-        # Gone with this process, however it ends. What watches for that keeps its output open: a file, no pipe.
-        with open(self.folder / "kafka.log", "w") as log:
-            started = [infra / "up", "--dir", self.kafka, "--ports", "auto", "--owner", str(getpid())]
-            subprocess.run(started, check=True, stdout=log, stderr=log)
-        lines = [line.removeprefix("export ") for line in (self.kafka / "env").read_text().splitlines() if "=" in line and not line.startswith("#")]
-        self.environment = {name: value.strip("'\"") for name, value in (line.split("=", 1) for line in lines)}
+        self.broker = kafka(self.folder)
+        self.environment = self.broker.__enter__()
         self.servers = self.environment["TREBLE_BOOTSTRAP_SERVERS"]
         subprocess.run([self.binary, "topics", "create"], check=True, capture_output=True, env=self.spoken())
         for stage in STAGES:
@@ -66,7 +78,7 @@ class Pipeline:
         for name in (*STAGES, *OTHERS):
             if name in self.processes.running:
                 self.processes.kill(name)
-        subprocess.run([ROOT / "infra/kafka/down", "--dir", self.kafka, "--now", "--purge"], capture_output=True)
+        self.broker.__exit__(None, None, None)
 
     def spoken(self):
         return environ | self.environment | {"TREBLE_LOG_FORMAT": "json"}
