@@ -13,7 +13,7 @@ use crate::tables::{self, EVENT_DATE, Table};
 use datafusion::arrow::datatypes::Schema;
 use datafusion::catalog::TableProvider;
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use deltalake::DeltaTable;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
@@ -164,15 +164,17 @@ pub(crate) async fn transaction_version(
     snapshot.transaction_version(table.log_store().as_ref(), id).await.map_err(fault)
 }
 
+/// What readers start from: text as views, in which nothing is copied, as rows in memory have it (see
+/// [`query::text`](crate::query)). Filters are not evaluated inside the Parquet reader a second time: Delta's scan does so itself.
+fn session() -> Arc<SessionState> {
+    let mut config = SessionConfig::new();
+    config.options_mut().execution.parquet.schema_force_view_types = true;
+    Arc::new(SessionStateBuilder::new().with_config(config).build())
+}
+
 /// The rows of `table`, at the snapshot that was loaded last, for queries.
 pub(crate) async fn provider(table: &DeltaTable, name: &str) -> Result<Arc<dyn TableProvider>, LakeError> {
-    let mut config = SessionConfig::new();
-    let parquet = &mut config.options_mut().execution.parquet;
-    parquet.pushdown_filters = true;
-    // Rows that are not stored yet are plain text: both have one type.
-    parquet.schema_force_view_types = false;
-    let session = Arc::new(SessionStateBuilder::new().with_config(config).build());
-    let provider = table.table_provider().with_session(session).build().await;
+    let provider = table.table_provider().with_session(session()).build().await;
     let fault = |error: DataFusionError| LakeError::delta(name, "read its columns", error.into());
     Ok(Arc::new(provider.map_err(fault)?))
 }

@@ -1,6 +1,7 @@
 //! Stored and recent rows as one, at one moment.
 
 use crate::logins::Logins;
+use crate::query::text;
 use crate::rollups::Rollup;
 use crate::tables::Table;
 use crate::tail::NextOffsets;
@@ -109,7 +110,7 @@ impl Live {
     ) -> Result<(), ArrowError> {
         self.change(|state| {
             for (table, batch) in rows {
-                state.tail.append(table, partition, batch)?;
+                state.tail.append(table, partition, text::view(&batch)?)?;
             }
             state.readings.insert(partition, reading);
             Ok(())

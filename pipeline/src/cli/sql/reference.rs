@@ -17,11 +17,11 @@ of is null.
 /// Tables and views, each with one line about it.
 pub(super) const TABLES: &str = "SELECT table_name, description FROM documentation WHERE column_name = ''";
 
-/// The columns of `table`, their types, and what they mean.
+/// The columns of `table`, their types as answers have them, and what they mean.
 pub(super) fn columns_of(table: &str) -> String {
     let table = table.replace('\'', "''");
     format!(
-        "SELECT c.column_name, c.data_type, d.description FROM information_schema.columns AS c \
+        "SELECT c.column_name, replace(c.data_type, 'Utf8View', 'Utf8') AS data_type, d.description FROM information_schema.columns AS c \
          JOIN documentation AS d ON d.table_name = c.table_name AND d.column_name = c.column_name \
          WHERE c.table_name = '{table}' AND NOT (c.table_schema = 'public' AND c.table_name = 'freshness') \
          ORDER BY c.ordinal_position"

@@ -14,6 +14,7 @@ mod functions;
 mod limits;
 mod session;
 mod stores;
+pub(crate) mod text;
 mod union;
 
 #[cfg(test)]
@@ -185,7 +186,7 @@ impl Engine {
         let (dialect, pin, live) = (dialect.clone(), self.live.pin(), Arc::clone(&self.live));
         Ok(async move {
             let context = session::over(&dialect, &pin, live.logins())?;
-            let plan = context.state().statement_to_plan(statement).await?;
+            let plan = text::plain(context.state().statement_to_plan(statement).await?)?;
             check::plan(&plan)?;
             Ok(Planned { context, plan })
         })

@@ -3,6 +3,7 @@
 use super::QueryError;
 use super::dialect::Dialect;
 use super::functions;
+use super::text::viewed;
 use super::union::Union;
 use crate::live::Pin;
 use crate::logins::Logins;
@@ -41,9 +42,6 @@ pub(super) fn base(runtime: Arc<RuntimeEnv>, threads: usize) -> Result<SessionSt
         .with_target_partitions(threads);
     let options = config.options_mut();
     options.sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
-    options.execution.parquet.pushdown_filters = true;
-    // Rows in memory are plain text: both halves of a table must have one type.
-    options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
     let state = SessionStateBuilder::new()
         .with_config(config)
@@ -86,12 +84,13 @@ fn with_schemas<'a>(
 fn pinned(pin: &Pin) -> Result<BTreeMap<String, Arc<dyn TableProvider>>> {
     let table = |table: Table| -> (String, Arc<dyn TableProvider>) {
         let pinned = pin.table(table);
-        let union = Union { schema: table.schema(), stored: pinned.stored, recent: pinned.recent };
+        let union = Union { schema: viewed(&table.schema()), stored: pinned.stored, recent: pinned.recent };
         (table.name().to_owned(), Arc::new(union))
     };
     let mut tables: BTreeMap<_, _> = Table::ALL.into_iter().map(table).collect();
     for rollup in Rollup::ALL {
-        let union = Union { schema: rollup.schema(), stored: pin.rollup(rollup), recent: Vec::new() };
+        let union =
+            Union { schema: viewed(&rollup.schema()), stored: pin.rollup(rollup), recent: Vec::new() };
         tables.insert(rollup.name().to_owned(), Arc::new(union));
     }
     tables.insert(views::DOCUMENTATION.to_owned(), views::documentation()?);
