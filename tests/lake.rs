@@ -34,7 +34,8 @@ fn events_of_a_real_run_are_stored_once_each_and_an_independent_reader_counts_th
     let counted = format!("treble_lake_rows_written_total{{table=\"stream_reports\"}} {}", found.reports);
     ensure!(metrics.contains(&counted), "{counted} in\n{metrics}");
     analyse.terminate()?;
-    trial.python_counts(&found)
+    trial.python_counts(&found)?;
+    trial.ballista_counts(&found)
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use rdkafka::message::OwnedHeaders;
+use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -225,14 +226,7 @@ impl Trial {
 
     /// Python's `deltalake` reads the same tables.
     pub(crate) fn python_counts(&self, found: &Found) -> Result<()> {
-        let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let packages = here.join("../.treble/lake-python").canonicalize();
-        let packages = packages.context("no deltalake for Python: run `infra/setup/setup --tests`")?;
-        let mut command = Command::new("python3");
-        command.arg(here.join("lake/count.py")).arg(self.lake_url()).env("PYTHONPATH", packages);
-        let output = command.output()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        ensure!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        let text = python("count.py", &self.lake_url())?;
         let expect = format!(
             "stage_events {0} {0}\nstream_reports {1} {1}\nunreadable {2} {2}\n",
             found.events, found.reports, found.unreadable
@@ -240,4 +234,40 @@ impl Trial {
         ensure!(text == expect, "Python counts\n{text}where we count\n{expect}");
         Ok(())
     }
+
+    /// Ballista reads the same files, where `make ballista` has built it.
+    pub(crate) fn ballista_counts(&self, found: &Found) -> Result<()> {
+        #[expect(clippy::disallowed_methods, reason = "whether Ballista is at hand is the caller's to say")]
+        let Some(ballista) = std::env::var_os("TREBLE_ON_BALLISTA") else {
+            println!("Ballista was not asked; `make ballista` does");
+            return Ok(());
+        };
+        let mut command = Command::new(ballista);
+        let question = "SELECT count(*) AS rows, count(DISTINCT kafka_offset * 1000 + kafka_partition) AS distinct_rows, \
+                        count(DISTINCT stage) AS stages FROM stage_events";
+        command.args(["stage_events", question]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut asked = command.spawn()?;
+        let files = python("files.py", &format!("{}/stage_events", self.lake_url()))?;
+        asked.stdin.take().context("piped above")?.write_all(files.as_bytes())?;
+        let answer = asked.wait_with_output()?;
+        let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+        print!("{text}");
+        let row = text.lines().nth(3).unwrap_or_default();
+        let cells: Vec<&str> = row.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        let events = found.events.to_string();
+        ensure!(cells == [events.as_str(), &events, "3"], "Ballista counts\n{text}where we count {events}");
+        Ok(())
+    }
+}
+
+/// What a script beside this file prints about `url`.
+fn python(script: &str, url: &str) -> Result<String> {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let packages = here.join("../.treble/lake-python").canonicalize();
+    let packages = packages.context("no deltalake for Python: run `infra/setup/setup --tests`")?;
+    let mut command = Command::new("python3");
+    let output = command.arg(here.join("lake").join(script)).arg(url).env("PYTHONPATH", packages).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(text)
 }
