@@ -51,6 +51,9 @@ def calls(pod):
     brokers = environment["TREBLE_KAFKA_BOOTSTRAP_SERVERS"].split(",")
     wanted = {("TCP", int(each.rsplit(":", 1)[1])) for each in brokers}
     wanted |= {("TCP", registry.port or {"http": 80, "https": 443}[registry.scheme]), ("UDP", 53), ("TCP", 53)}
+    if endpoint := environment.get("TREBLE_TRACES_ENDPOINT"):
+        collector = urlsplit(endpoint)
+        wanted.add(("TCP", collector.port or {"http": 80, "https": 443}[collector.scheme]))
     if "://" in environment.get("TREBLE_LAKE_URL", ""):
         wanted.add(("TCP", 443))
     return wanted

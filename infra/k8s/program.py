@@ -69,7 +69,7 @@ def warnings(release):
 
 def concerns(pod, key):
     """Whether a pod does what a key is about: the lag collector asks no registry, stages open no doors."""
-    wanted = {"registry": {"run", "serve", "topics"}, "sql": {"serve"}}.get(key.split(".")[0])
+    wanted = {"registry": {"run", "serve", "topics", "canary"}, "sql": {"serve"}}.get(key.split(".")[0])
     return wanted is None or pod.container["args"][0] in wanted
 
 

@@ -21,6 +21,10 @@ those of `treble serve` are among them.
 {{- if .secret }}{{ $_ := set $secrets "registry" (dict "secret" .secret "items" (dict .key "secret")) }}{{ end -}}
 {{- if .caSecret }}{{ $_ := set $secrets "registry-ca" (dict "secret" .caSecret "items" (dict .caKey "ca.crt")) }}{{ end -}}
 {{- end -}}
+{{- with $security.traces -}}
+{{- if .secret }}{{ $_ := set $secrets "traces" (dict "secret" .secret "items" (dict .key "token")) }}{{ end -}}
+{{- if .caSecret }}{{ $_ := set $secrets "traces-ca" (dict "secret" .caSecret "items" (dict .caKey "ca.crt")) }}{{ end -}}
+{{- end -}}
 {{- if .doors }}{{ with .root.Values.sql -}}
 {{- $_ := set $secrets "sql-tokens" (dict "secret" (required "sql.tokens.secret: the doors ask for tokens" .tokens.secret) "items" (dict .tokens.key "tokens")) -}}
 {{- if .tls.secret }}{{ $_ := set $secrets "sql-tls" (dict "secret" .tls.secret "items" (dict "tls.crt" "tls.crt" "tls.key" "tls.key")) }}{{ end -}}
@@ -52,6 +56,10 @@ those of `treble serve` are among them.
 {{- $_ := set $keys "registry.token_file" "/etc/treble/registry/secret" -}}
 {{- end -}}
 {{- if .caSecret }}{{ $_ := set $keys "registry.ca_file" "/etc/treble/registry-ca/ca.crt" }}{{ end -}}
+{{- end -}}
+{{- with .Values.security.traces -}}
+{{- if .secret }}{{ $_ := set $keys "traces.token_file" "/etc/treble/traces/token" }}{{ end -}}
+{{- if .caSecret }}{{ $_ := set $keys "traces.ca_file" "/etc/treble/traces-ca/ca.crt" }}{{ end -}}
 {{- end -}}
 {{ toYaml $keys }}
 {{- end }}
