@@ -10,7 +10,7 @@ FILE ?=
 KILLS ?= 200
 PROFILE ?= dev
 
-.PHONY: help setup build demo test lint fmt unit fuzz soak buckets bench monitoring-test monitoring-up monitoring-down kafka-up kafka-down kafka-status kafka-logs clean
+.PHONY: help setup build demo test lint fmt unit fuzz soak buckets ballista bench monitoring-test monitoring-up monitoring-down kafka-up kafka-down kafka-status kafka-logs clean
 
 help: ## Show this list
 	@printf 'Treble: audio super-resolution on Kafka\n\n'
@@ -48,6 +48,10 @@ fuzz: ## Fuzz everything that reads bytes from outside, a minute each [SECONDS_E
 
 buckets: ## The lake on S3 and Azure, played on this machine; builds for ten minutes
 	@infra/checks/buckets
+
+ballista: setup ## The lake asked by Ballista, DataFusion's distributed engine; builds for ten minutes
+	@infra/setup/setup --tests
+	@infra/checks/ballista
 
 bench: setup ## Measure against each stage's limit; writes target/bench/summary.json [PROFILE=release]
 	@infra/setup/peer

@@ -57,6 +57,7 @@ fn watchers() -> Result<(ComputeObserver, Arc<dyn Decorate>)> {
     let segment = segment()?;
     let identity = Identity {
         name: segment.name(),
+        group: segment.group,
         input_topic: segment.input_topic,
         output_topics: vec![segment.output_topic, segment.state_topic],
         ends_pipeline: true,

@@ -1,5 +1,6 @@
 //! What the runtime needs from the world. Kafka provides these in [`crate::kafka`], memory in [`crate::memory`].
 
+use crate::runtime::lineage::Told;
 use bytes::Bytes;
 use std::fmt;
 use std::time::Duration;
@@ -77,6 +78,8 @@ pub struct Epoch {
     pub records: Vec<OutRecord>,
     /// Per input partition, the position to commit.
     pub offsets: Vec<(i32, i64)>,
+    /// What is told of it once it is committed.
+    pub told: Told,
 }
 
 /// What became of a transaction.

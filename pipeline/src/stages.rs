@@ -5,6 +5,7 @@ mod configs;
 
 pub use configs::{StageConfig, StageConfigs};
 
+use crate::runtime::lineage::Timing;
 use serde::Deserialize;
 use std::fmt;
 use toml::Table;
@@ -114,6 +115,8 @@ pub trait ErasedStage: fmt::Debug {
     fn supply(&mut self, results: Vec<Window>, out: &mut Outbox<AnyPayload>) -> Result<(), StageError>;
     /// See [`Stage::restart`].
     fn restart(&self) -> Restart;
+    /// When it worked; nothing of a stage that nobody times.
+    fn timing(&self) -> Timing;
 }
 
 #[derive(Debug)]
@@ -161,5 +164,9 @@ impl<S: Stage> ErasedStage for Erased<S> {
 
     fn restart(&self) -> Restart {
         self.0.restart()
+    }
+
+    fn timing(&self) -> Timing {
+        Timing::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use treble_core::{AnyPayload, EncodedChunk, EncodedFormat, Outbox, Restart, StageError, Window};
+use treble_pipeline::runtime::lineage::Timing;
 use treble_pipeline::stages::{ErasedStage, StageEntry};
 
 const GRID: usize = 16;
@@ -88,5 +89,9 @@ impl ErasedStage for Sums {
 
     fn restart(&self) -> Restart {
         self.restart.clone()
+    }
+
+    fn timing(&self) -> Timing {
+        Timing::default()
     }
 }

@@ -3,9 +3,10 @@
 use crate::input::{DLQ, segment};
 use crate::world::World;
 use std::collections::BTreeMap;
+use treble_pipeline::kafka::headers;
 use treble_pipeline::ports::OutRecord;
 use treble_schemas::frame::{self, Format};
-use treble_schemas::{AudioChunk, ChunkBody};
+use treble_schemas::{AudioChunk, ChunkBody, StreamId};
 
 /// The outcome of one run.
 #[derive(Debug, PartialEq)]
@@ -25,13 +26,27 @@ pub(crate) fn of(world: &World) -> Result<Verdict, String> {
             .collect()
     };
     let mut streams: BTreeMap<String, Vec<AudioChunk>> = BTreeMap::new();
+    let mut spans: BTreeMap<StreamId, Option<String>> = BTreeMap::new();
     for record in read(&segment.output_topic) {
         let chunk = chunk(&record)?;
+        let span = headers::traceparent(&record.headers);
+        // Whoever wrote them, chunks of one stream name one span.
+        match spans.get(&chunk.stream_id) {
+            Some(before) if chunk.seq > 0 && *before != span => {
+                return Err(format!("{}: span {before:?}, then {span:?}", chunk.stream_id));
+            }
+            _ => drop(spans.insert(chunk.stream_id.clone(), span)),
+        }
         streams.entry(chunk.stream_id.as_str().to_owned()).or_default().push(chunk);
     }
     for (id, chunks) in &mut streams {
         forget_repeated_formats(chunks);
         whole(chunks).map_err(|fault| format!("{id}: {fault}"))?;
+    }
+    let mut told = world.told();
+    told.sort_by_key(|span| (span.trace_id(), span.parent_id()));
+    if let Some(twice) = told.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("{} was told of twice", twice[0]));
     }
     let mut letters: Vec<String> = read(DLQ).iter().map(letter).collect();
     letters.sort();

@@ -4,19 +4,21 @@ use crate::audit::Audit;
 use crate::chance::Chance;
 use crate::input::{DLQ, GROUP, Scenario, blueprint, segment};
 use crate::stations::{Committing, Computing, Fault, Protocol, Restoring, SimulatedCrew};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use treble_pipeline::flow::assignment::OnLostRestart;
 use treble_pipeline::flow::epoch::EpochLimits;
+use treble_pipeline::kafka::headers::TraceContext;
 use treble_pipeline::memory::{
     ManualClock, MemoryCluster, MemoryMembership, MemorySchemas, MemorySource, MemoryStateLog,
     MemoryTransactions,
 };
 use treble_pipeline::ports::{Epoch, OutRecord, Outcome, PortError, Source, SourceEvent};
 use treble_pipeline::runtime::compute::ComputeSetup;
+use treble_pipeline::runtime::lineage::Lineage;
 use treble_pipeline::runtime::partition::PartitionLimits;
 use treble_pipeline::runtime::records::RecordWriter;
 use treble_pipeline::runtime::worker::{Worker, WorkerError, WorkerLimits, WorkerObserver};
@@ -80,13 +82,18 @@ impl Source for Metered {
     }
 }
 
-#[derive(Debug)]
-struct Unwatched;
+/// Hears which streams left with a commit.
+#[derive(Debug, Clone, Default)]
+struct Told(Rc<RefCell<Vec<TraceContext>>>);
 
-impl WorkerObserver for Unwatched {
+impl WorkerObserver for Told {
     fn polled(&self, _: usize, _: u64) {}
     fn submitted(&self) {}
-    fn committed(&self, _: &Outcome, _: Duration, _: &Epoch) {}
+    fn committed(&self, outcome: &Outcome, _: Duration, epoch: &Epoch) {
+        if *outcome == Outcome::Committed {
+            self.0.borrow_mut().extend(epoch.told.passages.iter().map(|passage| passage.context));
+        }
+    }
     fn restored(&self, _: i32, _: i64) {}
     fn assignment(&self, _: &BTreeSet<i32>, _: &BTreeMap<i32, u64>) {}
     fn turned(&self, _: u64, _: bool) {}
@@ -94,7 +101,7 @@ impl WorkerObserver for Unwatched {
 }
 
 struct Running {
-    worker: Worker<Metered, Unwatched, SimulatedCrew>,
+    worker: Worker<Metered, Told, SimulatedCrew>,
     crew: SimulatedCrew,
     budget: Rc<Cell<usize>>,
     member: Rc<Cell<u64>>,
@@ -113,6 +120,7 @@ pub(crate) struct World {
     /// Members whose worker is gone and whose session has not ended yet.
     ghosts: Vec<u64>,
     audit: Audit,
+    told: Told,
     history: Vec<String>,
 }
 
@@ -128,6 +136,7 @@ impl World {
             unpublished: scenario.records.iter().cloned().collect(),
             ghosts: Vec::new(),
             audit: Audit::default(),
+            told: Told::default(),
             history: Vec::new(),
         }
     }
@@ -153,6 +162,11 @@ impl World {
         Ok(world)
     }
 
+    /// The spans of streams that left, as they were told of.
+    pub(crate) fn told(&self) -> Vec<TraceContext> {
+        self.told.0.borrow().clone()
+    }
+
     /// What happened, for comparison.
     pub(crate) fn history(self) -> Vec<String> {
         self.history
@@ -166,7 +180,8 @@ impl World {
         let segment = segment(self.scenario.material);
         let setup = || ComputeSetup {
             blueprint: blueprint(self.scenario.material),
-            writer: RecordWriter::new(segment.clone(), DLQ.to_owned(), 1, 2, Arc::new(self.clock.clone())),
+            writer: RecordWriter::new(segment.clone(), DLQ.to_owned(), 1, 2, Arc::new(self.clock.clone()))
+                .with_lineage(Lineage::new(&segment.input_topic, 1.0)),
             limits: PartitionLimits {
                 max_epoch_bytes: 4096,
                 max_windows: 8,
@@ -203,7 +218,8 @@ impl World {
             low_water_bytes: 1_024,
             on_lost_restart: OnLostRestart::Fail,
         };
-        let worker = Worker::new(source, crew.clone(), Arc::new(self.clock.clone()), limits, Unwatched);
+        let worker =
+            Worker::new(source, crew.clone(), Arc::new(self.clock.clone()), limits, self.told.clone());
         self.workers[index] = Some(Running { worker, crew, budget, member, asleep: 0 });
     }
 

@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("arrow_flight", &["query/"]),
     ("datafusion_postgres", &["query/"]),
     ("prost", &["query/flight/"]),
-    ("tonic", &["admin/", "query/"]),
+    ("tonic", &["admin/", "query/", "telemetry/trace/"]),
     ("clap", &["cli/", "cli.rs"]),
     ("clap_complete", &["cli/", "cli.rs"]),
     ("clap_mangen", &["cli/", "cli.rs"]),

@@ -6,6 +6,7 @@ use super::{Context, Exit, Failure, registry};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::kafka::fetcher::{Fetcher, Polled};
+use crate::kafka::headers;
 use crate::kafka::publisher::Publisher;
 use crate::ports::{Clock, InRecord, OutRecord};
 use clap::{Args, Subcommand};
@@ -34,6 +35,9 @@ pub(super) struct List {
     /// With this error code only
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
+    /// Of this trace only: 32 hexadecimal digits, as `treble publish` tells them
+    #[arg(long, value_name = "ID")]
+    trace: Option<String>,
     /// The last N only
     #[arg(long, value_name = "N")]
     last: Option<usize>,
@@ -98,7 +102,10 @@ impl List {
         Ok(())
     }
 
-    fn wants(&self, (_, said): &Letter) -> bool {
+    fn wants(&self, (record, said): &Letter) -> bool {
+        if self.trace.is_some() && self.trace != trace_id(record) {
+            return false;
+        }
         let fits =
             |wanted: &Option<String>, actual: &str| wanted.as_ref().is_none_or(|wanted| wanted == actual);
         match said {
@@ -106,6 +113,11 @@ impl List {
             Err(_) => self.stage.is_none() && self.code.is_none(),
         }
     }
+}
+
+/// The trace of the original, whose headers a dead letter keeps.
+fn trace_id(record: &InRecord) -> Option<String> {
+    headers::trace_context(&record.headers).map(|trace| format!("{:032x}", trace.trace_id()))
 }
 
 impl Show {
@@ -230,6 +242,7 @@ fn key(record: &InRecord) -> String {
 fn summary((record, said): &Letter) -> Value {
     let size = record.value.as_ref().map_or(0, bytes::Bytes::len);
     let mut summary = json!({ "offset": record.offset, "key": key(record), "value_bytes": size });
+    summary["trace_id"] = json!(trace_id(record));
     match said {
         Ok(letter) => {
             summary["code"] = json!(letter.code);
@@ -342,6 +355,7 @@ mod tests {
         let list = |stage: Option<&str>, code: Option<&str>| List {
             stage: stage.map(str::to_owned),
             code: code.map(str::to_owned),
+            trace: None,
             last: None,
         };
         assert!(list(None, None).wants(&letter()));

@@ -11,6 +11,7 @@ use crate::runtime::RunError;
 use crate::runtime::model::ModelSetupError;
 use crate::schema_registry::RegistryError;
 use crate::secret::SecretError;
+use crate::telemetry::trace::TraceError;
 use treble_analyse::lake::LakeError;
 use treble_core::StageError;
 
@@ -103,6 +104,17 @@ impl From<ModelSetupError> for Failure {
     }
 }
 
+impl From<TraceError> for Failure {
+    fn from(error: TraceError) -> Self {
+        let what = error.to_string();
+        match error {
+            TraceError::Secret(error) => error.into(),
+            TraceError::Endpoint(_) => Self::new(Exit::Config, what),
+            TraceError::Thread(_) => Self::new(Exit::Failure, what),
+        }
+    }
+}
+
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let what = error.to_string();
@@ -113,6 +125,7 @@ impl From<RunError> for Failure {
             RunError::Registry(error) => error.into(),
             RunError::Stage(_) | RunError::Topology(_) | RunError::Prefix(_) => Self::new(Exit::Config, what),
             RunError::Secret(error) => error.into(),
+            RunError::Traces(error) => error.into(),
             RunError::Metrics(_) | RunError::Panicked { .. } => Self::new(Exit::Software, what),
             RunError::Port(_) | RunError::Worker { .. } => {
                 Self::new(Exit::Failure, what).mend("`treble doctor` checks the cluster and the topics")

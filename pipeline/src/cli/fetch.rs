@@ -3,10 +3,13 @@
 use super::destination::Destination;
 use super::gather::{Gathered, Piece, chunk_of};
 use super::progress::{Progress, Step};
-use super::{Context, Exit, Failure, registry};
+use super::{Context, Exit, Failure, registry, tracing};
 use crate::clock::SystemClock;
 use crate::kafka::fetcher::{Fetcher, Polled, Position};
+use crate::kafka::headers::{self, TraceContext};
 use crate::ports::{Clock, InRecord};
+use crate::telemetry::trace::Traces;
+use crate::telemetry::trace::spans::ClientCall;
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -43,6 +46,7 @@ impl Fetch {
             StreamId::new(&self.stream).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
         let topic = registry::topics(&config).audio_out();
         let clock = SystemClock::new();
+        let traces = tracing::open(&config)?;
         let mut reader = Reader {
             fetcher: Fetcher::connect(&config.kafka, &topic)?,
             stream,
@@ -50,6 +54,7 @@ impl Fetch {
             follow: self.follow,
             timeout: (self.timeout > 0).then(|| Duration::from_secs(self.timeout)),
             heard: clock.now(),
+            trace: None,
         };
         let position = reader.locate()?;
         let mut destination = Destination::open(&self.to, Path::new(""))?;
@@ -62,17 +67,27 @@ impl Fetch {
             bytes: gathered.bytes(),
             elapsed: clock.now() - began,
         };
-        reader.read(position, &mut gathered, |gathered, data| {
+        let read = reader.read(position, &mut gathered, |gathered, data| {
             progress.update(&step(gathered));
             // A live listener wants what is there.
             destination.write(data, &self.to)
-        })?;
+        });
+        if let Some((came_with, began_us)) = reader.trace {
+            let window_us = (began_us, clock.unix_us());
+            trace(&traces, &topic, (position, came_with), window_us, (&gathered, read.is_err()));
+        }
+        read?;
         progress.finish(&step(&gathered));
         destination.keep(&self.to)?;
-        self.tell(context, &gathered)
+        self.tell(context, &gathered, reader.trace.map(|(context, _)| context))
     }
 
-    fn tell(&self, context: &Context, gathered: &Gathered) -> Result<Exit, Failure> {
+    fn tell(
+        &self,
+        context: &Context,
+        gathered: &Gathered,
+        trace: Option<TraceContext>,
+    ) -> Result<Exit, Failure> {
         let to = self.to.display();
         let text = format!("{to}: {:.1} s of {}", gathered.seconds(), gathered.media_type());
         let document = json!({
@@ -82,6 +97,7 @@ impl Fetch {
             "audio_seconds": gathered.seconds(),
             "bytes": gathered.bytes(),
             "chunks": gathered.chunks(),
+            "trace_id": trace.map(|trace| format!("{:032x}", trace.trace_id())),
         });
         if self.to == Path::new("-") {
             context.output.say(&text);
@@ -92,6 +108,28 @@ impl Fetch {
     }
 }
 
+/// Tells that the stream which begins at a position, and came with a trace context, was read, or only a part of it.
+fn trace(
+    traces: &Traces,
+    topic: &str,
+    (position, parent): (Position, TraceContext),
+    window_us: (i64, i64),
+    (gathered, failed): (&Gathered, bool),
+) {
+    let Some(context) = tracing::under(parent) else { return };
+    traces.client(&ClientCall {
+        operation: "process",
+        topic,
+        place: (position.partition, Some(position.offset)),
+        parent: Some(parent),
+        context,
+        window_us,
+        records: gathered.chunks(),
+        error: failed.then_some("incomplete"),
+    });
+    traces.flush(tracing::PATIENCE);
+}
+
 struct Reader<'a> {
     fetcher: Fetcher,
     stream: StreamId,
@@ -100,6 +138,8 @@ struct Reader<'a> {
     timeout: Option<Duration>,
     /// When there last was news of the stream.
     heard: Duration,
+    /// The trace that it is part of, and when its first record came, Unix time in microseconds.
+    trace: Option<(TraceContext, i64)>,
 }
 
 impl Reader<'_> {
@@ -153,6 +193,9 @@ impl Reader<'_> {
                         continue;
                     }
                     self.heard = self.clock.now();
+                    self.trace = self
+                        .trace
+                        .or_else(|| Some((headers::trace_context(&record.headers)?, self.clock.unix_us())));
                     match gathered.take(chunk_of(&record)?)? {
                         Piece::Data(data) => each(gathered, &data)?,
                         Piece::End(_) => return Ok(()),

@@ -38,6 +38,7 @@ mod sql;
 mod tap;
 mod top;
 mod topics;
+mod tracing;
 mod upscale;
 mod validate;
 

@@ -3,16 +3,17 @@
 use super::chunker::{CHUNK_BYTES, Chunker, next_piece};
 use super::input::{Input, expand};
 use super::progress::{Progress, Step};
-use super::{Context, Exit, Failure, listen, registry};
+use super::{Context, Exit, Failure, listen, registry, tracing};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::kafka::headers::{TRACEPARENT, TraceContext};
 use crate::kafka::publisher::Publisher;
 use crate::ports::{Clock, Header, OutRecord};
+use crate::telemetry::trace::Traces;
+use crate::telemetry::trace::spans::ClientCall;
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,11 +56,14 @@ impl Publish {
         let topic = registry::topics(&config).audio_in();
         let partitions = publisher.partitions(&topic)?;
         let schema_id = registry::contract_ids(&config)?.of(Contract::AudioChunk, &topic)?;
-        let sender = Sender { publisher, topic, partitions, schema_id, clock, config: &config };
-        for (input, stream_id) in inputs.iter().zip(streams) {
-            self.publish(context, &sender, input, stream_id)?;
-        }
-        Ok(Exit::Success)
+        let traces = tracing::open(&config)?;
+        let sender = Sender { publisher, topic, partitions, schema_id, clock, traces, config: &config };
+        let published = inputs
+            .iter()
+            .zip(streams)
+            .try_for_each(|(input, stream_id)| self.publish(context, &sender, input, stream_id));
+        sender.traces.flush(tracing::PATIENCE);
+        published.map(|()| Exit::Success)
     }
 
     fn publish(
@@ -74,8 +78,8 @@ impl Publish {
         let pace = self.pace(sender.config, input, length)?;
         let mut progress = Progress::new(context.options.progress, stream_id.as_str());
         let mut stream = sender.stream(&stream_id)?;
-        let began = sender.clock.now();
-        let start = stream.chunker.start(media_type, self.live, sender.clock.unix_us());
+        let (began, began_us) = (sender.clock.now(), sender.clock.unix_us());
+        let start = stream.chunker.start(media_type, self.live, began_us);
         sender.send(&stream, &start)?;
         loop {
             let data = next_piece(&mut *reader, pace.chunk_bytes, self.live).map_err(|error| {
@@ -92,6 +96,7 @@ impl Publish {
         let end = stream.chunker.end(sender.clock.unix_us());
         sender.send(&stream, &end)?;
         sender.publisher.flush()?;
+        sender.trace(&stream, began_us, end.seq + 1);
         progress.finish(&pace.step(stream.chunker.bytes(), length, sender.clock.now() - began));
         tell(context, sender, &stream, end.seq + 1)
     }
@@ -181,14 +186,30 @@ struct Sender<'a> {
     partitions: NonZeroU32,
     schema_id: u32,
     clock: Arc<dyn Clock>,
+    traces: Traces,
     config: &'a Config,
 }
 
 impl Sender<'_> {
     fn stream(&self, id: &StreamId) -> Result<Stream, Failure> {
         let partition = Publisher::place(id.as_str().as_bytes(), self.partitions);
-        let trace = new_trace().ok_or_else(|| Failure::new(Exit::Software, "no trace id could be drawn"))?;
+        let trace = tracing::begin(self.config.traces.sample_ratio);
+        let trace = trace.ok_or_else(|| Failure::new(Exit::Software, "no trace id could be drawn"))?;
         Ok(Stream { id: id.clone(), partition, trace, chunker: Chunker::new(id.clone()) })
+    }
+
+    /// Tells of a stream that is sent, in so many records.
+    fn trace(&self, stream: &Stream, began_us: i64, records: u64) {
+        self.traces.client(&ClientCall {
+            operation: "send",
+            topic: &self.topic,
+            place: (stream.partition, None),
+            parent: None,
+            context: stream.trace,
+            window_us: (began_us, self.clock.unix_us()),
+            records,
+            error: None,
+        });
     }
 
     fn send(&self, stream: &Stream, chunk: &AudioChunk) -> Result<(), Failure> {
@@ -204,13 +225,6 @@ impl Sender<'_> {
         };
         Ok(self.publisher.publish(&record)?)
     }
-}
-
-/// A trace that begins here. The standard library's hash keys are random, which is all that ids need.
-fn new_trace() -> Option<TraceContext> {
-    let draw = || RandomState::new().hash_one(0_u8);
-    let trace_id = (u128::from(draw()) << 64) | u128::from(draw());
-    TraceContext::new(trace_id.max(1), draw().max(1), TraceContext::SAMPLED)
 }
 
 fn input_is_there(input: &Input) -> Result<(), Failure> {
@@ -269,10 +283,5 @@ mod tests {
         assert_eq!(pace.chunk_bytes, 8_820);
         let step = pace.step(88_200, Some(882_000), Duration::from_secs(1));
         assert_eq!((step.part, step.audio_seconds), (Some(0.1), 1.0));
-    }
-
-    #[test]
-    fn traces_differ() {
-        assert_ne!(new_trace().unwrap().trace_id(), new_trace().unwrap().trace_id());
     }
 }

@@ -30,7 +30,7 @@ pub use sources::{Assignment, FILE_NAME, Request, Surroundings};
 pub use types::{
     AdminConfig, CommitConfig, Config, EventsConfig, FlowConfig, GpuConfig, KafkaConfig, LakeConfig,
     LogConfig, LogFormat, Loudness, OnLostRestart, OnNewTopology, RegistryConfig, SaslMechanism,
-    SecurityProtocol, SqlConfig, TopicsConfig,
+    SecurityProtocol, SqlConfig, TopicsConfig, TracesConfig,
 };
 
 /// A configuration, and how it came about.

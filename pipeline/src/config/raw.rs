@@ -2,7 +2,7 @@
 
 use super::types::{
     AdminConfig, CommitConfig, EventsConfig, FlowConfig, GpuConfig, LakeConfig, LogConfig, RegistryConfig,
-    SaslMechanism, SecurityProtocol, SqlConfig, TopicsConfig,
+    SaslMechanism, SecurityProtocol, SqlConfig, TopicsConfig, TracesConfig,
 };
 use crate::topology::Topology;
 use serde::Deserialize;
@@ -34,6 +34,7 @@ pub(super) struct Raw {
     /// All its keys may be empty.
     #[serde(default)]
     pub(super) gpu: GpuConfig,
+    pub(super) traces: TracesConfig,
 }
 
 #[derive(Debug, Clone, Deserialize)]

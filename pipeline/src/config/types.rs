@@ -45,6 +45,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Who tells how the GPUs are.
     pub gpu: GpuConfig,
+    /// Where spans go.
+    pub traces: TracesConfig,
     /// Of each stage.
     pub stage_configs: StageConfigs,
 }
@@ -333,6 +335,22 @@ pub struct AdminConfig {
 pub struct GpuConfig {
     /// A file in place of the driver.
     pub readings_file: Option<PathBuf>,
+}
+
+/// Where spans go, and which.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracesConfig {
+    /// The collector; absent where spans go nowhere.
+    pub endpoint: Option<String>,
+    /// Of traces that begin here, the share that is kept: 0 to 1.
+    pub sample_ratio: f64,
+    /// From which latency a stream is told of in any case, in milliseconds.
+    pub slow_ms: u64,
+    /// Certificates to trust.
+    pub ca_file: Option<PathBuf>,
+    /// A bearer token.
+    pub token_file: Option<PathBuf>,
 }
 
 /// The log.

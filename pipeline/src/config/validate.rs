@@ -108,6 +108,7 @@ fn into_config(raw: Raw, stage_configs: StageConfigs) -> Config {
         log: raw.log,
         engine: raw.engine,
         gpu: raw.gpu,
+        traces: raw.traces,
         stage_configs,
     }
 }

@@ -3,6 +3,7 @@
 use super::blueprint::{Blueprint, Decorate};
 use super::compute::{self, ComputeSetup};
 use super::events;
+use super::lineage::Lineage;
 use super::model::{self, ModelSetupError};
 use super::partition::PartitionLimits;
 use super::records::RecordWriter;
@@ -37,6 +38,7 @@ use crate::telemetry::observe::{ComputeObserver, SegmentObserver, SegmentTelemet
 use crate::telemetry::process;
 use crate::telemetry::segment::Identity;
 use crate::telemetry::timed::TimedStages;
+use crate::telemetry::trace::{TraceError, Traces};
 use crate::topology::{self, ANALYSE, Segment, TopologyError};
 use std::io;
 use std::sync::Arc;
@@ -115,6 +117,9 @@ pub enum RunError {
     /// Analyse ended.
     #[error("analyse: {0}")]
     Lake(#[from] IngestError),
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TraceError),
     /// The metrics could not be set up: a defect.
     #[error("metrics: {0}; this is a defect, please report it")]
     Metrics(String),
@@ -134,6 +139,8 @@ pub enum RunError {
 const COMMANDS: usize = 1024;
 /// Answers waiting for the worker, for each compute thread.
 const REPLIES: usize = 4 * COMMANDS;
+/// How long an end waits for spans to be sent.
+const TRACES_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a start waits for the registry.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
 /// The commit that this was built from, where whoever built it said so.
@@ -159,13 +166,15 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
         (entry.build)(&config.stage_configs, &assets)?;
     }
     let ids = if segments.is_empty() { ContractIds::default() } else { contract_ids(config)? };
-    let parts = Parts { config, clock, metrics: metrics.clone(), assets, ids, shutdown: shutdown.clone() };
+    let traces = Traces::open(config, &metrics)?;
+    let (told, shutdown) = (traces.clone(), shutdown.clone());
+    let parts = Parts { config, clock, metrics: metrics.clone(), traces, assets, ids, shutdown };
     let mut workers = Vec::new();
     for segment in segments {
         workers.push(parts.start(segment)?);
     }
     let analyse = match config.analyses() {
-        true => Some(lake::start(config, &metrics, &parts.clock, shutdown)?),
+        true => Some(lake::start(config, &metrics, &parts.clock, &parts.shutdown)?),
         false => None,
     };
     let stored = analyse.as_ref().map(|analyse| Arc::clone(&analyse.telemetry));
@@ -188,6 +197,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
         Ok(ended) => Ok(ended?),
         Err(_) => Err(RunError::Panicked { segment: ANALYSE.to_owned() }),
     }));
+    told.flush(TRACES_PATIENCE);
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
@@ -256,6 +266,7 @@ struct Parts<'a> {
     config: &'a Config,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
+    traces: Traces,
     assets: Assets,
     ids: ContractIds,
     shutdown: Shutdown,
@@ -275,12 +286,9 @@ impl Parts<'_> {
         let timeout = self.config.commit.transaction_timeout_ms as f64 / 1e3;
         self.metrics.transaction_timeout.of((name.as_str().into(),)).set(timeout);
         let limit = self.config.flow.dead_letters_per_minute as usize;
-        let telemetry = Arc::new(SegmentTelemetry::new(
-            &self.identity(&segment)?,
-            &self.metrics,
-            Arc::clone(&self.clock),
-            limit,
-        ));
+        let identity = self.identity(&segment)?;
+        let telemetry = SegmentTelemetry::new(&identity, &self.metrics, Arc::clone(&self.clock), limit);
+        let telemetry = Arc::new(telemetry.with_traces(self.traces.clone()));
         let (links, compute) = self.start_compute(&segment, &telemetry)?;
         let mut worker = self.worker(&segment, links, &telemetry)?;
         let (shutdown, watched) = (self.shutdown.clone(), Arc::clone(&telemetry));
@@ -300,6 +308,7 @@ impl Parts<'_> {
         let own = [segment.output_topic.clone(), segment.state_topic.clone(), topics.dlq()];
         Ok(Identity {
             name: segment.name(),
+            group: segment.group.clone(),
             input_topic: segment.input_topic.clone(),
             output_topics: own.into_iter().chain(events).collect(),
             ends_pipeline: events::ends_pipeline(segment),
@@ -353,6 +362,10 @@ impl Parts<'_> {
         let writer = match events {
             Some(events) => writer.with_events(events),
             None => writer,
+        };
+        let writer = match self.traces.are_kept() {
+            true => writer.with_lineage(Lineage::new(&segment.input_topic, self.config.traces.sample_ratio)),
+            false => writer,
         };
         let timed: Arc<dyn Decorate> =
             Arc::new(TimedStages::new(self.metrics.clone(), Arc::clone(&self.clock), self.raising()));

@@ -3,6 +3,7 @@
 //! are driven.
 
 use super::blueprint::Blueprint;
+use super::lineage::Timing;
 use super::operator::{Emitted, Operator};
 use crate::error::{ChainBuildError, ChainError};
 use treble_core::{AnyPayload, Fact, Inference, Restart, StageError, Window};
@@ -104,6 +105,12 @@ impl Chain {
     #[must_use]
     pub fn stage(&self, index: usize) -> &'static str {
         self.operators[index].name()
+    }
+
+    /// When each stage worked, in data-flow order.
+    #[must_use]
+    pub fn timings(&self) -> Vec<(&'static str, Timing)> {
+        self.operators.iter().map(|operator| (operator.name(), operator.timing())).collect()
     }
 
     /// Brings operator `index` the results for the windows it handed out.

@@ -1,6 +1,7 @@
 //! Small stages for the tests of the loops.
 
 use super::blueprint::Blueprint;
+use super::lineage::Timing;
 use crate::ports::{Clock, PortError, SchemaKind, Schemas};
 use crate::stages::{ErasedStage, StageConfigs, StageEntry};
 use bytes::Bytes;
@@ -83,6 +84,10 @@ impl<const N: usize> ErasedStage for Grid<N> {
 
     fn restart(&self) -> Restart {
         self.restart.clone()
+    }
+
+    fn timing(&self) -> Timing {
+        Timing::default()
     }
 }
 

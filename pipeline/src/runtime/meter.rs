@@ -4,6 +4,7 @@
 //! beginning, and measures nothing.
 
 use super::blueprint::Decorate;
+use super::lineage::Timing;
 use crate::spectrum::Band;
 use crate::stages::ErasedStage;
 use ebur128::{EbuR128, Mode};
@@ -143,6 +144,10 @@ impl ErasedStage for Metered {
 
     fn restart(&self) -> Restart {
         self.stage.restart()
+    }
+
+    fn timing(&self) -> Timing {
+        self.stage.timing()
     }
 }
 

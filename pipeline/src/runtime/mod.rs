@@ -5,7 +5,7 @@
 //! [`records`] what they emit, as records · [`compute`] threads that own partitions · [`stations`] whom the worker
 //! asks · [`threads`] its crew of threads · [`worker`] the loop that joins them · [`assembly`] one worker a
 //! segment · [`shutdown`] how it ends · [`model`] which model file and library · [`blueprint`] how stages are built ·
-//! [`account`] what is counted of a stream · [`events`] and [`meter`] what is told of it.
+//! [`account`] what is counted of a stream · [`events`] and [`meter`] what is told of it · [`lineage`] its place in its trace.
 
 pub use assembly::{RunError, run};
 pub use shutdown::Shutdown;
@@ -19,6 +19,7 @@ pub mod events;
 #[cfg(test)]
 mod fakes;
 pub mod ingest;
+pub mod lineage;
 pub mod meter;
 pub mod model;
 pub mod operator;

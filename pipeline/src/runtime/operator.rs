@@ -1,5 +1,6 @@
 //! One stage instance of one stream: counts what goes in and out, contains panics, remembers restart points.
 
+use super::lineage::Timing;
 use crate::stages::ErasedStage;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +42,12 @@ impl Operator {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// See [`ErasedStage::timing`].
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.stage.timing()
     }
 
     /// The number of the next item to be emitted.

@@ -6,6 +6,7 @@
 
 use super::blueprint::Blueprint;
 use super::ingest::{self, Ingested};
+use super::lineage::Told;
 use super::records::RecordWriter;
 use super::stream::{Inbound, Progress, Stream, StreamOutput};
 use crate::error::{PartitionHalt, StreamFault};
@@ -86,6 +87,8 @@ pub struct Partition {
     records: Vec<OutRecord>,
     record_bytes: u64,
     notices: Vec<Notice>,
+    /// What is told once the epoch is committed.
+    told: Told,
 }
 
 impl Partition {
@@ -108,15 +111,21 @@ impl Partition {
         let streams: Vec<_> = streams.into_iter().filter(ours).collect();
         let restarts = streams.iter().map(|(_, state)| state.restart_offset);
         let read_to = restarts.min().unwrap_or(tenure.live_from).min(tenure.live_from).max(tenure.from);
-        let restore =
-            |(id, state): (StreamId, StreamState)| (id.clone(), Stream::restore(id, state, tenure.from, now));
+        let restore = |(id, state): (StreamId, StreamState)| {
+            let mut stream = Stream::restore(id.clone(), state, tenure.from, now);
+            if let Some(lineage) = writer.lineage() {
+                stream.enter(lineage, tenure.partition, true);
+            }
+            (id, stream)
+        };
+        let streams = streams.into_iter().map(restore).collect();
         Self {
             id: tenure.partition,
             tenure: tenure.number,
             blueprint,
             writer,
             limits,
-            streams: streams.into_iter().map(restore).collect(),
+            streams,
             inbox: VecDeque::new(),
             inbox_bytes: 0,
             caught_up: CaughtUp::default(),
@@ -130,6 +139,7 @@ impl Partition {
             records: Vec::new(),
             record_bytes: 0,
             notices: Vec::new(),
+            told: Told::default(),
         }
     }
 
@@ -264,7 +274,10 @@ impl Partition {
             None => {
                 let traceparent = crate::kafka::headers::traceparent(&record.headers).unwrap_or_default();
                 self.notices.push(Notice::StreamStarted);
-                let fresh = Stream::new(id.clone(), record.offset, traceparent, now);
+                let mut fresh = Stream::new(id.clone(), record.offset, traceparent, now);
+                if let Some(lineage) = self.writer.lineage() {
+                    fresh.enter(lineage, self.id, false);
+                }
                 self.streams.entry(id.clone()).or_insert(fresh)
             }
         };

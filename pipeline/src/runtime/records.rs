@@ -1,6 +1,7 @@
 //! Chunks, states and dead letters as records: which topic, which key, which frame, which headers.
 
 use super::account::{self, Account, Reporter};
+use super::lineage::Lineage;
 use crate::kafka::headers;
 use crate::ports::{Clock, Header, InRecord, OutRecord};
 use crate::topology::Segment;
@@ -20,6 +21,7 @@ pub struct RecordWriter {
     state_schema: u32,
     clock: Arc<dyn Clock>,
     events: Option<EventWriter>,
+    lineage: Option<Lineage>,
 }
 
 /// How events are written.
@@ -47,13 +49,25 @@ impl RecordWriter {
         state_schema: u32,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { segment, dlq_topic, chunk_schema, state_schema, clock, events: None }
+        Self { segment, dlq_topic, chunk_schema, state_schema, clock, events: None, lineage: None }
     }
 
     /// The same, which writes events too.
     #[must_use]
     pub fn with_events(self, events: EventWriter) -> Self {
         Self { events: Some(events), ..self }
+    }
+
+    /// The same, which gives streams their place in traces.
+    #[must_use]
+    pub fn with_lineage(self, lineage: Lineage) -> Self {
+        Self { lineage: Some(lineage), ..self }
+    }
+
+    /// How streams get their place in traces, where traces are kept.
+    #[must_use]
+    pub fn lineage(&self) -> Option<&Lineage> {
+        self.lineage.as_ref()
     }
 
     /// How events are written, if they are.

@@ -3,6 +3,7 @@
 use super::account::{Account, Tally};
 use super::blueprint::Blueprint;
 use super::chain::{Chain, ChainOutput, ChainRestart};
+use super::lineage::{Place, Timing};
 use crate::convert;
 use crate::error::StreamFault;
 use crate::flow::reorder::{Arrival, Reorder};
@@ -16,6 +17,7 @@ use treble_schemas::{AbortReason, AudioChunk, AudioFormat, ChunkBody, Source, St
 mod durable;
 mod loss;
 mod report;
+mod trace;
 
 /// A chunk on its way into the chain, with the record it came in.
 #[derive(Debug, Clone)]
@@ -76,6 +78,10 @@ pub struct Stream {
     totals: Totals,
     source: Option<Source>,
     traceparent: String,
+    /// Where it stands in its trace, where traces are kept.
+    place: Option<Place>,
+    /// When its stages worked, once there are none any more.
+    timings: Vec<(&'static str, Timing)>,
     aborted: Option<AbortReason>,
     last_activity: Duration,
     tally: Tally,
@@ -120,6 +126,8 @@ impl Stream {
             totals: Totals { samples: 0, bytes: 0, crc32c: Some(0) },
             source: None,
             traceparent,
+            place: None,
+            timings: Vec::new(),
             aborted: None,
             last_activity: now,
             tally: Tally::default(),
@@ -140,7 +148,7 @@ impl Stream {
         &self.id
     }
 
-    /// W3C trace context of the stream; empty where it has none.
+    /// W3C trace context that the stream came with; empty where it has none.
     #[must_use]
     pub fn traceparent(&self) -> &str {
         &self.traceparent
@@ -335,7 +343,7 @@ impl Stream {
     }
 
     fn emit_abort(&mut self, reason: AbortReason, out: &mut StreamOutput) {
-        self.chain = None;
+        self.timings = self.chain.take().map(|chain| chain.timings()).unwrap_or_default();
         self.tally.emit(0, 0, 0);
         let abort = self.chunk(self.next_out_seq, ChunkBody::Abort(reason));
         self.next_out_seq += 1;

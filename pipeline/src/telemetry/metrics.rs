@@ -7,7 +7,7 @@ use super::family::{Counter, Entry, Gauge, Histogram, Level, Sum, buckets, catal
 use super::labels::{
     Admission, Answered, Api, Asked, Backend, ConsumerGroup, Dependency, ErrorType, Execution, FactName,
     Fallback, Flush, Gpu, GpuFault, GroupState, LakeOutcome, LakeTable, Method, MetricName, Mode, Model,
-    Outcome, Partition, Protocol, Queue, Reason, Rebalance, RecordResult, Revision, Stage, Status,
+    Outcome, Partition, Protocol, Queue, Reason, Rebalance, RecordResult, Revision, Sent, Stage, Status,
     StatusCode, Throttle, Topic, Version,
 };
 
@@ -98,6 +98,8 @@ catalogue! {
         registry_failures: Counter<(Stage,)> = "treble_registry_failures_total";
         /// Whether what the process needs answered when it was last asked: 1, or 0.
         dependency_up: Level<(Dependency,)> = "treble_dependency_up";
+        /// Spans by what became of them on their way to the collector.
+        trace_spans: Counter<(Sent,)> = "treble_trace_export_spans_total";
         /// Version and commit of the program; always 1.
         build_info: Level<(Version, Revision)> = "treble_build_info";
         /// The model that is loaded; always 1.

@@ -3,7 +3,7 @@
 //! [`metrics`] every metric, and nothing else names one · [`labels`] the values of their labels · [`family`] the two,
 //! typed · [`observe`] what the loops report, counted, through [`segment`]'s handles · [`timed`] what stages cost ·
 //! [`engine`] what the model does · [`gpu`] how its device is · [`watermark`] up to when everything is done · [`process`] what the system says ·
-//! [`lag`] how far groups are behind · [`lake`] what analyse does · [`canary`] what became of canaries · [`init`] the log.
+//! [`lag`] how far groups are behind · [`lake`] what analyse does · [`canary`] what became of canaries · [`trace`] spans · [`init`] the log.
 
 pub mod canary;
 pub mod engine;
@@ -20,4 +20,5 @@ pub mod process;
 pub mod segment;
 pub mod sql;
 pub mod timed;
+pub mod trace;
 pub mod watermark;

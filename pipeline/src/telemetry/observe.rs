@@ -6,9 +6,11 @@ use super::labels::{
 use super::labels::{Partition as PartitionLabel, Stage, Status, Topic};
 use super::metrics::Metrics;
 use super::segment::{Identity, SegmentMetrics};
+use super::trace::{Traces, spans};
 use super::watermark::EventTimes;
 use crate::flow::flood::FloodGate;
 use crate::flow::readiness::Readiness;
+use crate::kafka::headers::TraceContext;
 use crate::ports::{Clock, Epoch, Outcome};
 use crate::runtime::compute::Observer;
 use crate::runtime::partition::{Ending, Load, Notice, Settled};
@@ -19,12 +21,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use treble_core::Fact;
+use treble_schemas::StreamId;
 
 /// What all observers of one segment share.
 #[derive(Debug)]
 pub struct SegmentTelemetry {
     segment: String,
     input_topic: String,
+    traced: spans::Segment,
+    traces: Traces,
     all: Metrics,
     metrics: SegmentMetrics,
     clock: Arc<dyn Clock>,
@@ -53,6 +58,12 @@ impl SegmentTelemetry {
         Self {
             segment: identity.name.clone(),
             input_topic: identity.input_topic.clone(),
+            traced: spans::Segment {
+                name: identity.name.clone(),
+                group: identity.group.clone(),
+                topic: identity.input_topic.clone(),
+            },
+            traces: Traces::default(),
             all,
             metrics,
             clock,
@@ -60,6 +71,12 @@ impl SegmentTelemetry {
             times: Mutex::default(),
             flooded: AtomicBool::new(false),
         }
+    }
+
+    /// The same, which tells `traces` of what was committed.
+    #[must_use]
+    pub fn with_traces(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// Whether dead letters came faster than the limit: the stage must halt.
@@ -101,7 +118,27 @@ impl SegmentTelemetry {
         }
     }
 
-    fn over(&self, status: Status, ending: &Ending) {
+    fn over(&self, partition: i32, id: &StreamId, code: Option<&'static str>, ending: &Ending) {
+        let (segment, stream_id, trace_id) = (self.segment.as_str(), id.as_str(), trace_id(ending.trace));
+        let status = match code {
+            None => Status::Success,
+            Some(_) if ending.by_producer => Status::Cancelled,
+            Some(_) => Status::Failed,
+        };
+        match code {
+            None => {
+                let audio_seconds = ending.audio_seconds;
+                tracing::info!(segment, partition, stream_id, trace_id, audio_seconds, "stream finished");
+            }
+            Some(code) => tracing::warn!(segment, partition, stream_id, trace_id, code, "stream given up"),
+        }
+        if code == Some("gap") {
+            self.metrics.gaps.inc();
+        }
+        self.count_over(status, ending);
+    }
+
+    fn count_over(&self, status: Status, ending: &Ending) {
         let mode = Mode::from(ending.mode);
         self.metrics.duration.of(status).of(mode).observe(ending.open.as_secs_f64());
         if ending.audio_seconds > 0.0 {
@@ -174,16 +211,12 @@ impl Observer for ComputeObserver {
                 metrics.output_bytes.inc_by(bytes);
             }
             Notice::StreamStarted => tracing::debug!(segment, partition, "stream started"),
-            Notice::StreamEnded(ending) => self.shared.over(Status::Success, &ending),
-            Notice::StreamAborted { code, ending } => {
-                let status = if ending.by_producer { Status::Cancelled } else { Status::Failed };
-                self.shared.over(status, &ending);
-                if code == "gap" {
-                    metrics.gaps.inc();
-                }
-                tracing::warn!(segment, partition, code, "stream given up");
+            Notice::StreamOver { id, code, ending } => self.shared.over(partition, &id, code, &ending),
+            Notice::DeadLetter { code, offset, trace } => {
+                let (topic, trace_id) = (self.shared.input_topic.as_str(), trace_id(trace));
+                tracing::warn!(segment, topic, partition, offset, code, trace_id, "dead letter");
+                self.shared.dead_letter(code);
             }
-            Notice::DeadLetter { code } => self.shared.dead_letter(code),
             Notice::Repeat => metrics.duplicates.inc(),
             Notice::Skipped => metrics.late.inc(),
             Notice::Fact(stage, fact) => self.shared.fact(stage, &fact),
@@ -223,6 +256,11 @@ fn difference(now: u64, before: u64) -> i64 {
     now.cast_signed().saturating_sub(before.cast_signed())
 }
 
+/// The id of a trace as it is written; `None` leaves the field out.
+fn trace_id(context: Option<TraceContext>) -> Option<String> {
+    context.map(|context| format!("{:032x}", context.trace_id()))
+}
+
 const fn result_of(settled: Settled) -> RecordResult {
     match settled {
         Settled::Taken => RecordResult::Ok,
@@ -246,6 +284,14 @@ impl SegmentObserver {
     #[must_use]
     pub fn new(shared: Arc<SegmentTelemetry>) -> Self {
         Self { shared, turn: Cell::default(), told: RefCell::default() }
+    }
+
+    fn tell_committed(&self, epoch: &Epoch, took: Duration) {
+        let now_us = self.shared.clock.unix_us();
+        let took_us = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
+        let window_us = (now_us.saturating_sub(took_us), now_us);
+        let commit = spans::Commit { window_us, records: epoch.records.len() };
+        self.shared.traces.committed(&self.shared.traced, &commit, &epoch.told);
     }
 
     fn count_committed(&self, epoch: &Epoch) {
@@ -296,6 +342,7 @@ impl WorkerObserver for SegmentObserver {
         metrics.transaction_open.set(0.0);
         if *outcome == Outcome::Committed {
             self.count_committed(epoch);
+            self.tell_committed(epoch, took);
         }
         let (segment, offsets) = (self.shared.segment.as_str(), &epoch.offsets);
         tracing::trace!(segment, ?outcome, ?offsets, took_ms = took.as_millis(), "transaction");

@@ -13,6 +13,8 @@ use prometheus::{Counter, Gauge, Histogram, IntCounter, IntGauge};
 pub struct Identity {
     /// Its name: its stage's, or several joined by `-`.
     pub name: String,
+    /// Its consumer group.
+    pub group: String,
     /// The topic that it reads.
     pub input_topic: String,
     /// The topics that it writes.

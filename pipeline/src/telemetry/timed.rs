@@ -1,9 +1,10 @@
-//! The decorator that times every stage and counts the audio that it emits.
+//! The decorator that times every stage, for all streams and for its own, and counts the audio that it emits.
 
 use super::labels::{Mode, Stage};
 use super::metrics::Metrics;
 use crate::ports::Clock;
 use crate::runtime::blueprint::Decorate;
+use crate::runtime::lineage::Timing;
 use crate::stages::ErasedStage;
 use std::sync::Arc;
 use treble_core::{AnyPayload, Outbox, Restart, StageError, Window};
@@ -34,6 +35,7 @@ impl Decorate for TimedStages {
             duration: self.metrics.stage_duration.of((stage(),)),
             busy: self.metrics.busy_seconds.of((stage(), mode)),
             audio: self.metrics.audio_seconds.of((stage(), mode)),
+            timing: Timing::default(),
             clock: Arc::clone(&self.clock),
         })
     }
@@ -45,6 +47,7 @@ struct TimedStage {
     duration: prometheus::Histogram,
     busy: prometheus::Counter,
     audio: prometheus::Counter,
+    timing: Timing,
     clock: Arc<dyn Clock>,
 }
 
@@ -58,7 +61,9 @@ impl TimedStage {
     ) -> Called {
         let (begin, held) = (self.clock.now(), out.items.len());
         let result = call(self.inner.as_mut(), out);
-        let seconds = self.clock.now().saturating_sub(begin).as_secs_f64();
+        let end = self.clock.now();
+        self.timing.add(begin, end);
+        let seconds = end.saturating_sub(begin).as_secs_f64();
         self.duration.observe(seconds);
         self.busy.inc_by(seconds);
         self.audio.inc_by(out.items.iter().skip(held).map(audio_seconds).sum());
@@ -96,5 +101,9 @@ impl ErasedStage for TimedStage {
 
     fn restart(&self) -> Restart {
         self.inner.restart()
+    }
+
+    fn timing(&self) -> Timing {
+        self.timing
     }
 }

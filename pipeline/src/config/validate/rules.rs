@@ -4,7 +4,7 @@ use super::properties;
 use crate::config::fault::Fault;
 use crate::config::origin::Origin;
 use crate::config::settings::Settings;
-use crate::config::types::{Config, KafkaConfig, RegistryConfig, SqlConfig};
+use crate::config::types::{Config, KafkaConfig, RegistryConfig, SqlConfig, TracesConfig};
 use crate::topology::{self, Topology};
 use std::ops::RangeInclusive;
 use treble_analyse::lake::Location;
@@ -68,6 +68,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     lake(config, findings);
     doors(&config.sql, findings);
     operators(config, findings);
+    traces(&config.traces, findings);
 }
 
 fn identity(config: &Config, findings: &mut Findings<'_>) {
@@ -273,6 +274,25 @@ fn operators(config: &Config, findings: &mut Findings<'_>) {
     if !config.admin.listen.ip().is_loopback() {
         let fix = "listen on 127.0.0.1, or let a network policy say who may";
         findings.warn("admin.listen", "anyone who reaches this address may read the metrics", fix);
+    }
+}
+
+fn traces(traces: &TracesConfig, findings: &mut Findings<'_>) {
+    if !(0.0..=1.0).contains(&traces.sample_ratio) {
+        findings.fault("traces.sample_ratio", "not a share", "choose 0 to 1");
+    }
+    let Some(endpoint) = &traces.endpoint else { return };
+    let encrypted = endpoint.starts_with("https://");
+    if !is_http_url(endpoint) {
+        findings.fault("traces.endpoint", "not an address", "write http://host:4317, or https");
+    } else if encrypted && traces.ca_file.is_none() {
+        findings.fault(
+            "traces.ca_file",
+            "https needs certificates to trust",
+            "name the file of their authority",
+        );
+    } else if !encrypted && traces.token_file.is_some() && !is_loopback_url(endpoint) {
+        findings.warn("traces.endpoint", "the token travels unencrypted", "use https");
     }
 }
 

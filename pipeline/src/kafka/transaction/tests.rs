@@ -53,7 +53,7 @@ impl Rig {
             value: Some(Bytes::from_static(b"audio")),
             headers: Vec::new(),
         };
-        let epoch = Epoch { records: vec![record], offsets: vec![(0, 1)] };
+        let epoch = Epoch { records: vec![record], offsets: vec![(0, 1)], ..Epoch::default() };
         let membership = self.membership();
         self.transactions.commit(&epoch, membership, DEADLINE)
     }

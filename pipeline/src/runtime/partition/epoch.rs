@@ -2,7 +2,9 @@
 
 use super::{Notice, Partition};
 use crate::error::PartitionHalt;
+use crate::kafka::headers;
 use crate::ports::{InRecord, OutRecord};
+use crate::runtime::lineage::Told;
 use crate::runtime::stream::{Stream, StreamOutput};
 use std::rc::Rc;
 use treble_schemas::ChunkBody;
@@ -18,6 +20,8 @@ pub struct EpochPart {
     /// The position to commit: always where there are records, so that no transaction goes without the proof of
     /// membership that is sent with it.
     pub position: Option<i64>,
+    /// What is told once it is committed.
+    pub told: Told,
 }
 
 impl Partition {
@@ -30,7 +34,7 @@ impl Partition {
             if let ChunkBody::Start { segment, .. } | ChunkBody::Data { segment, .. } = &chunk.body {
                 self.notices.push(Notice::Emitted { bytes: segment.data.len() as u64 });
             }
-            let record = self.writer.output(self.id, chunk, stream.traceparent(), stream.account());
+            let record = self.writer.output(self.id, chunk, stream.onward(), stream.account());
             self.push_record(record);
         }
     }
@@ -42,10 +46,10 @@ impl Partition {
         let at = (self.id, writer.clock().unix_us());
         let id = stream.id().clone();
         let event = stream.stage_event(&events.reporter, at, status);
-        let event = event.and_then(|event| writer.event(self.id, &id, stream.traceparent(), &event));
+        let event = event.and_then(|event| writer.event(self.id, &id, stream.onward(), &event));
         let is_over = status != Status::Running && events.ends_pipeline;
         let report = is_over.then(|| stream.report(at, status));
-        let report = report.and_then(|report| writer.event(self.id, &id, stream.traceparent(), &report));
+        let report = report.and_then(|report| writer.event(self.id, &id, stream.onward(), &report));
         event.into_iter().chain(report).for_each(|record| self.push_record(record));
     }
 
@@ -57,7 +61,8 @@ impl Partition {
         message: &str,
         stream_first_offset: Option<i64>,
     ) {
-        self.notices.push(Notice::DeadLetter { code });
+        let trace = headers::trace_context(&record.headers);
+        self.notices.push(Notice::DeadLetter { code, offset: record.offset, trace });
         let letter = self.writer.dead_letter(record, stage, code, message, stream_first_offset);
         self.push_record(letter);
     }
@@ -98,6 +103,6 @@ impl Partition {
         let records = std::mem::take(&mut self.records);
         let moved = self.watermark.freeze();
         let position = if records.is_empty() { moved } else { Some(self.watermark.position()) };
-        Ok(EpochPart { tenure: self.tenure, records, position })
+        Ok(EpochPart { tenure: self.tenure, records, position, told: std::mem::take(&mut self.told) })
     }
 }

@@ -2,7 +2,9 @@
 
 use super::Partition;
 use crate::error::PartitionHalt;
+use crate::runtime::lineage::{Batch, Links};
 use crate::runtime::stream::StreamOutput;
+use std::rc::Rc;
 use std::time::Duration;
 use treble_core::{StageError, Window};
 use treble_schemas::StreamId;
@@ -17,7 +19,9 @@ impl Partition {
                 return Ok(());
             }
             let (count, began) = (windows.len(), self.writer.clock().now());
+            let began_us = self.writer.clock().unix_us();
             let results = self.infer(windows)?;
+            self.note_batch(&owners, count as u64, began_us);
             let each =
                 self.writer.clock().now().saturating_sub(began) / u32::try_from(count).unwrap_or(u32::MAX);
             self.distribute(owners, results, each)?;
@@ -43,6 +47,33 @@ impl Partition {
         let engine = self.blueprint.assets.inference.as_ref();
         let engine = engine.ok_or_else(|| PartitionHalt::Engine { stage, error: missing() })?;
         engine.infer(windows).map_err(|error| PartitionHalt::Engine { stage, error })
+    }
+
+    /// Links a run of the model that began at `began_us` to the streams whose windows were in it.
+    fn note_batch(&mut self, owners: &[(StreamId, usize, usize)], windows: u64, began_us: i64) {
+        let writer = Rc::clone(&self.writer);
+        let Some(lineage) = writer.lineage() else { return };
+        let Some(context) = lineage.batch(self.id, began_us) else { return };
+        let mut links = Links::default();
+        for (id, operator, _) in owners {
+            let Some(stream) = self.streams.get_mut(id) else { continue };
+            let stage = stream.operator(*operator);
+            let Some(place) = stream.place_mut() else { continue };
+            place.join(context);
+            if let Some(batched) = lineage.batched(place, stage) {
+                links.add(batched);
+            }
+        }
+        if !links.kept.is_empty() {
+            let window_us = (began_us, writer.clock().unix_us());
+            self.told.batches.push(Batch {
+                context,
+                window_us,
+                windows,
+                streams: owners.len() as u64,
+                links,
+            });
+        }
     }
 
     fn distribute(

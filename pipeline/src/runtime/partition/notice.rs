@@ -1,9 +1,11 @@
 //! What a partition notices, for the runner to count: nothing here is decided upon.
 
 use super::Partition;
+use crate::kafka::headers::TraceContext;
 use crate::runtime::stream::Stream;
 use std::time::Duration;
 use treble_core::Fact;
+use treble_schemas::StreamId;
 use treble_schemas::event::Mode;
 
 /// What a partition noticed.
@@ -27,12 +29,12 @@ pub enum Notice {
     },
     /// A stream began.
     StreamStarted,
-    /// A stream ended well.
-    StreamEnded(Ending),
-    /// A stream was given up.
-    StreamAborted {
-        /// The error's code.
-        code: &'static str,
+    /// A stream is over.
+    StreamOver {
+        /// Which.
+        id: StreamId,
+        /// Why it was given up, if it was: the error's code.
+        code: Option<&'static str>,
         /// What is known of it.
         ending: Ending,
     },
@@ -40,6 +42,10 @@ pub enum Notice {
     DeadLetter {
         /// The error's code.
         code: &'static str,
+        /// The offset of the record at fault.
+        offset: i64,
+        /// The trace that it names.
+        trace: Option<TraceContext>,
     },
     /// A chunk had been seen before.
     Repeat,
@@ -66,7 +72,7 @@ pub enum Settled {
 }
 
 /// What is known of a stream that is over.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Ending {
     /// How the sound was raised.
     pub mode: Mode,
@@ -80,6 +86,8 @@ pub struct Ending {
     pub last_capture_us: i64,
     /// Whether it was the producer that gave it up.
     pub by_producer: bool,
+    /// Its trace, and its parent there.
+    pub trace: Option<TraceContext>,
 }
 
 /// What waits inside a partition.
@@ -129,11 +137,12 @@ impl Partition {
 
     /// Notes that `stream` is over, because of `code` if it was given up.
     pub(super) fn over(&mut self, stream: &Stream, code: Option<&'static str>) {
-        let ending = stream.ending(self.writer.clock().now());
-        self.notices.push(match code {
-            None => Notice::StreamEnded(ending),
-            Some(code) => Notice::StreamAborted { code, ending },
-        });
+        let clock = self.writer.clock();
+        let (now, id) = ((clock.now(), clock.unix_us()), stream.id().clone());
+        self.notices.push(Notice::StreamOver { id, code, ending: stream.ending(now.0) });
+        let lineage = self.writer.lineage();
+        let passage = lineage.and_then(|lineage| stream.passage(lineage, self.id, code, now));
+        self.told.passages.extend(passage);
     }
 
     /// Notes what became of a record, going by what was noticed since there were `before` notices.

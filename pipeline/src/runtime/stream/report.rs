@@ -115,6 +115,7 @@ impl Stream {
             busy: self.busy,
             open: now.saturating_sub(self.opened),
             last_capture_us: self.last_capture_us,
+            trace: headers::TraceContext::parse(&self.traceparent),
             by_producer: superseded || self.upstream.as_ref().is_some_and(|reason| reason.stage.is_empty()),
         }
     }

@@ -52,6 +52,7 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
         let ours = |(partition, part): &(i32, EpochPart)| self.live.get(partition) == Some(&part.tenure);
         for (partition, part) in parts.into_iter().filter(ours) {
             epoch.records.extend(part.records);
+            epoch.told.extend(part.told);
             epoch.offsets.extend(part.position.map(|position| (partition, position)));
         }
         if epoch.records.is_empty() && epoch.offsets.is_empty() {

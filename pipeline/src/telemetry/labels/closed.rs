@@ -111,6 +111,15 @@ closed! {
         /// The producer is of no use any more, or the outcome is unknown.
         Broken = "broken",
     }
+    /// What becomes of what is told on its way to who gathers it.
+    Sent("outcome") {
+        /// It was taken.
+        Ok = "ok",
+        /// It was refused, or nobody answered.
+        Error = "error",
+        /// Too much was waiting.
+        Dropped = "dropped",
+    }
     /// A table of the lake.
     LakeTable("table") {
         /// Events of stages.
