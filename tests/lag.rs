@@ -5,6 +5,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::process::{Command, Stdio};
@@ -17,6 +18,7 @@ use treble_pipeline::lag::collector::{Collector, Limits};
 use treble_pipeline::lag::report::{LogBounds, Method, PositionLag, Report};
 use treble_pipeline::lag::status::Status;
 use treble_pipeline::ports::Clock;
+use treble_schemas::dead_letter::DeadLetter;
 use treble_test_support::broker::LocalStack;
 use treble_test_support::configuration;
 use treble_test_support::exposition::Exposition;
@@ -234,4 +236,82 @@ fn the_command_shows_it_and_the_collector_serves_it() -> Result<()> {
         ensure!(clock.now() < PATIENCE, "the collector never told of the group:\n{answer}");
         thread::park_timeout(Duration::from_millis(100));
     }
+}
+
+/// A dead letter of `stage`, or what is none, onto the trial's topic.
+fn post(trial: &Trial, stage: Option<&str>, timestamp_ms: i64) -> Result<()> {
+    let said = stage.map(|stage| DeadLetter {
+        code: "not_audio".into(),
+        message: "no reader".into(),
+        stage: stage.into(),
+        topic: "t.audio.in".into(),
+        partition: 0,
+        offset: 7,
+        timestamp_ms: None,
+        stream_first_offset: None,
+        attempt: 1,
+        failed_at_ms: timestamp_ms,
+        treble_version: "0".into(),
+    });
+    let named = said.iter().flat_map(|letter| letter.headers(&[]));
+    let headers = named.fold(OwnedHeaders::new(), |headers, header| {
+        headers.insert(Header { key: &header.name, value: header.value.as_deref() })
+    });
+    let record = BaseRecord::<(), [u8]>::to(trial.name).payload(b"original").timestamp(timestamp_ms);
+    trial.producer.send(record.headers(headers)).map_err(|(error, _)| error)?;
+    trial.flush()
+}
+
+/// Asks the collector at `port` until `holds`.
+fn scrape_until(port: u16, what: &str, holds: impl Fn(&Exposition) -> bool) -> Result<Exposition> {
+    let clock = SystemClock::new();
+    loop {
+        let answer = treble_test_support::http::get(port, "/metrics").unwrap_or_default();
+        if let Some(metrics) = Exposition::read(&answer).ok().filter(&holds) {
+            return Ok(metrics);
+        }
+        ensure!(clock.now() < PATIENCE, "never: {what}\n{answer}");
+        thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn dead_letters_that_wait_are_counted_by_stage_until_they_are_purged() -> Result<()> {
+    let trial = Trial::new("lag-letters.dlq", false)?;
+    let now = trial.now_ms();
+    let stages = [Some("decode"), Some("encode"), Some("decode"), Some("nobody-of-ours"), None];
+    for (place, stage) in (0_i64..).zip(stages) {
+        post(&trial, stage, now - 3_600_000 + place * 1_000)?;
+    }
+    let treble = |arguments: &[&str]| -> Result<Command> {
+        let mut command = Command::new(binary()?);
+        command.args(arguments).envs(environment(trial.stack, "lag-letters")).stdin(Stdio::null());
+        Ok(command)
+    };
+    let port = configuration::free_port()?;
+    let listen = format!("127.0.0.1:{port}");
+    let collector = Background::start(&mut treble(&["lag", "--interval", "1", "--listen", &listen])?)?;
+    let depth = |metrics: &Exposition, stage| metrics.value("treble_dlq_depth", &[("stage", stage)]);
+    let oldest = |metrics: &Exposition, stage| {
+        metrics.value("treble_dlq_oldest_timestamp_seconds", &[("stage", stage)])
+    };
+    let written = |place: i64| Some((now - 3_600_000 + place * 1_000) as f64 / 1e3);
+    let metrics = scrape_until(port, "five letters", |metrics| depth(metrics, "other") == Some(2.0))?;
+    let all = ["decode", "upscale", "encode"].map(|stage| depth(&metrics, stage));
+    ensure!(all == [Some(2.0), Some(0.0), Some(1.0)], "{}", metrics.family("treble_dlq"));
+    let times = ["decode", "upscale", "encode", "other"].map(|stage| oldest(&metrics, stage));
+    ensure!(times == [written(0), None, written(1), written(3)], "{}", metrics.family("treble_dlq"));
+
+    let planned = treble(&["dlq", "purge", "1", "--output", "json"])?.output()?;
+    let said: serde_json::Value = serde_json::from_slice(&planned.stdout)?;
+    ensure!(said["records"] == 2 && said["deleted"] == false, "{said}");
+    ensure!(treble(&["dlq", "purge", "99", "--yes"])?.output()?.status.code() == Some(66));
+    post(&trial, Some("upscale"), now)?;
+    let metrics = scrape_until(port, "a sixth", |metrics| depth(metrics, "upscale") == Some(1.0))?;
+    ensure!(depth(&metrics, "decode") == Some(2.0), "what is planned is not done");
+    ensure!(treble(&["dlq", "purge", "1", "--yes"])?.output()?.status.success());
+    let metrics = scrape_until(port, "two purged", |metrics| depth(metrics, "encode") == Some(0.0))?;
+    ensure!(depth(&metrics, "decode") == Some(1.0), "{}", metrics.family("treble_dlq"));
+    ensure!((oldest(&metrics, "decode"), oldest(&metrics, "encode")) == (written(2), None));
+    collector.end()
 }

@@ -1,6 +1,7 @@
 //! `treble dlq`.
 
 mod original;
+mod purge;
 
 use super::{Context, Exit, Failure, registry};
 use crate::clock::SystemClock;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use treble_schemas::dead_letter::{DeadLetter, DeadLetterError};
 
-/// Lists, shows and replays dead letters
+/// Lists, shows, replays and purges dead letters
 #[derive(Debug, Subcommand)]
 pub(super) enum DlqVerb {
     /// Lists dead letters, the oldest first
@@ -25,6 +26,8 @@ pub(super) enum DlqVerb {
     Show(Show),
     /// Publishes the originals of dead letters again
     Replay(Replay),
+    /// Deletes dead letters that were dealt with: all up to one
+    Purge(purge::Purge),
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +79,7 @@ impl DlqVerb {
             Self::List(list) => list.run(context, &config)?,
             Self::Show(show) => show.run(context, &config)?,
             Self::Replay(replay) => replay.run(context, &config)?,
+            Self::Purge(purge) => purge.run(context, &config)?,
         }
         Ok(Exit::Success)
     }

@@ -1,14 +1,15 @@
 //! `treble lag`.
 
 use super::served::Served;
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, registry};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::flow::readiness::Readiness;
+use crate::kafka::dead_letters::DeadLetterReader;
 use crate::kafka::fault::KafkaFault;
 use crate::kafka::lag::KafkaCluster;
 use crate::lag::collector::{Collector, Limits};
-use crate::lag::report::{GroupLag, PositionLag, Report};
+use crate::lag::report::{GroupLag, PositionLag, Question, Report};
 use crate::lag::status::Status;
 use crate::lag::window::SAMPLES;
 use crate::ports::Clock;
@@ -116,15 +117,28 @@ impl Lag {
         });
         let served = Served::start(address, Arc::new(move || render.render()), probe)?;
         let mut collector = self.collector(config, &clock)?;
+        let dlq = registry::topics(config).dlq();
+        let mut letters = DeadLetterReader::new(&config.kafka, dlq, Arc::clone(&clock));
         loop {
             let began = clock.now();
-            let outcome = collector.collect(unix(&*clock));
+            let mut outcome = collector.collect(unix(&*clock));
+            if let Ok(report) = &mut outcome {
+                count_letters(&mut letters, report);
+            }
             exporter.publish(outcome, clock.now().saturating_sub(began));
             let spent = clock.now().saturating_sub(began);
             if served.is_asked_to_end_within(Duration::from_secs(self.interval).saturating_sub(spent)) {
                 return Ok(Exit::Success);
             }
         }
+    }
+}
+
+/// Adds the dead letters that wait; nothing where the cluster has no such topic.
+fn count_letters(letters: &mut DeadLetterReader, report: &mut Report) {
+    match letters.look(Limits::default().read_deadline) {
+        Ok(waiting) => report.dead_letters = waiting,
+        Err(fault) => report.failures.push((Question::Fetch, fault.to_string())),
     }
 }
 

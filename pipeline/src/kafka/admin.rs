@@ -1,10 +1,12 @@
-//! Topics: what is there, what is missing, and their creation. Calls block; none may come from an async thread.
+//! Topics: what is there, what is missing, their creation, and what of them may go. Calls block; none may come from an async thread.
 
 use super::client;
 use super::fault::{KafkaFault, Listener};
+use super::fetcher::Position;
 use crate::config::KafkaConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -113,6 +115,20 @@ impl Admin {
         };
         let each = described.into_iter().map(|result| result.map(entries));
         each.collect::<Result<_, _>>().map_err(|code| fault(rdkafka::error::KafkaError::AdminOp(code)))
+    }
+
+    /// Deletes what lies below `positions` of `topic`: for good, and for all who read it.
+    pub fn delete_before(&self, topic: &str, positions: &[Position]) -> Result<(), KafkaFault> {
+        let fault = |error| KafkaFault::of(&error, "delete records", &self.listener);
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for position in positions {
+            list.add_partition_offset(topic, position.partition, Offset::Offset(position.offset))
+                .map_err(fault)?;
+        }
+        let options =
+            AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(2 * PATIENCE));
+        let deleted = self.runtime.block_on(self.client.delete_records(&list, &options)).map_err(fault)?;
+        deleted.elements().iter().try_for_each(|element| element.error().map_err(fault))
     }
 }
 

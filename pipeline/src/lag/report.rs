@@ -1,5 +1,6 @@
 //! What a collection found, for tables, JSON and metrics.
 
+use super::dead_letters::Waiting;
 use super::status::{GroupStatus, Status};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -137,6 +138,9 @@ pub struct Report {
     pub retention_seconds: BTreeMap<String, f64>,
     /// Questions that failed, and what was said, since the last collection.
     pub failures: Vec<(Question, String)>,
+    /// Dead letters that wait, by stage, where somebody looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<BTreeMap<String, Waiting>>,
     /// Records from the future, by topic, since the last collection.
     pub negative_ages: BTreeMap<String, u64>,
 }

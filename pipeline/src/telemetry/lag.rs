@@ -4,7 +4,7 @@
 //! text of the last one. A cluster that stands still delays no scrape; what was known of it ages out.
 
 use super::family::Each;
-use super::labels::{Api, Closed, ConsumerGroup, GroupState, Method as MethodLabel, Partition, Topic};
+use super::labels::{Api, Closed, ConsumerGroup, GroupState, Method as MethodLabel, Partition, Stage, Topic};
 use super::metrics::{LagMetrics, LagSelfMetrics};
 use super::process;
 use crate::kafka::fault::KafkaFault;
@@ -146,6 +146,13 @@ fn written(
     }
     for (topic, seconds) in &report.retention_seconds {
         metrics.topic_retention.of((Topic::from(topic.as_str()),)).set(*seconds);
+    }
+    for (stage, waiting) in report.dead_letters.iter().flatten() {
+        let stage = || (Stage::from(stage.as_str()),);
+        metrics.dlq_depth.of(stage()).set(i64::try_from(waiting.count).unwrap_or(i64::MAX));
+        if let Some(oldest_ms) = waiting.oldest_ms {
+            metrics.dlq_oldest.of(stage()).set(oldest_ms as f64 / 1e3);
+        }
     }
     for ((group, topic), of) in lost {
         let labels = (ConsumerGroup::from(group.as_str()), Topic::from(topic.as_str()));

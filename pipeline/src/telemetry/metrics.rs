@@ -288,6 +288,10 @@ catalogue! {
         topic_partitions: Level<(Topic,)> = "kafka_topic_partitions";
         /// How long the topic keeps records; absent where it keeps them for ever.
         topic_retention: Gauge<(Topic,)> = "kafka_topic_retention_seconds";
+        /// Dead letters on their topic, up to 100,000; `treble dlq purge` takes away those that were dealt with.
+        dlq_depth: Level<(Stage,)> = "treble_dlq_depth";
+        /// When the oldest of them was written; absent where there is none.
+        dlq_oldest: Gauge<(Stage,)> = "treble_dlq_oldest_timestamp_seconds";
     }
 }
 
