@@ -15,7 +15,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use prometheus::IntCounter;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -177,7 +177,7 @@ fn exporter(config: &Config) -> Result<SpanExporter, TraceError> {
 }
 
 /// Adds the token, read anew: a change of the file holds from the next call on.
-fn authorised(mut request: Request<()>, path: &PathBuf) -> Result<Request<()>, Status> {
+fn authorised(mut request: Request<()>, path: &Path) -> Result<Request<()>, Status> {
     let token = secret::read("traces.token_file", path);
     let token = token.map_err(|error| Status::unauthenticated(error.to_string()))?;
     let value = MetadataValue::try_from(format!("Bearer {}", token.reveal()));

@@ -137,7 +137,7 @@ fn of_passage(segment: &Segment, passage: &Passage, commit: Option<TraceContext>
         span_kind: SpanKind::Consumer,
         attributes,
         links: linked(&links),
-        status: passage.code.map_or(Status::Unset, |code| Status::error(code)),
+        status: passage.code.map_or(Status::Unset, Status::error),
         ..span(
             format!("process {}", segment.topic).into(),
             passage.parent,
