@@ -53,4 +53,9 @@ def board():
         lines("Alerts by severity", "Alerts that fire, by severity; those for plumbing included.", "short",
               q('count by (severity) (ALERTS{cluster=~"$cluster",alertstate="firing"})', "{{severity}}")),
     )
+    made.row(
+        "Traces",
+        lines("Trace export", "Spans by what became of them on their way to the collector; nothing where none is configured.", "cps",
+              q("sum by (outcome) (rate(treble_trace_export_spans_total{@all}[$__rate_interval]))", "{{outcome}}")),
+    )
     return made
