@@ -7,7 +7,7 @@ use super::{Context, Exit, Failure, registry};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::kafka::fetcher::{Fetcher, Polled};
-use crate::kafka::headers;
+use crate::kafka::headers::{self, TraceContext};
 use crate::kafka::publisher::Publisher;
 use crate::ports::{Clock, InRecord, OutRecord};
 use clap::{Args, Subcommand};
@@ -121,7 +121,7 @@ impl List {
 
 /// The trace of the original, whose headers a dead letter keeps.
 fn trace_id(record: &InRecord) -> Option<String> {
-    headers::trace_context(&record.headers).map(|trace| format!("{:032x}", trace.trace_id()))
+    headers::trace_context(&record.headers).map(TraceContext::trace_id_hex)
 }
 
 impl Show {

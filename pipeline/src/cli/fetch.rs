@@ -97,7 +97,7 @@ impl Fetch {
             "audio_seconds": gathered.seconds(),
             "bytes": gathered.bytes(),
             "chunks": gathered.chunks(),
-            "trace_id": trace.map(|trace| format!("{:032x}", trace.trace_id())),
+            "trace_id": trace.map(TraceContext::trace_id_hex),
         });
         if self.to == Path::new("-") {
             context.output.say(&text);

@@ -121,7 +121,7 @@ fn tell(context: &Context, sender: &Sender<'_>, stream: &Stream, records: u64) -
         "partition": stream.partition,
         "records": records,
         "bytes": stream.chunker.bytes(),
-        "trace_id": format!("{:032x}", stream.trace.trace_id()),
+        "trace_id": stream.trace.trace_id_hex(),
     });
     context.output.document("published", &document, || {
         let bytes = stream.chunker.bytes();

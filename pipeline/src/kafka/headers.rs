@@ -129,6 +129,12 @@ impl TraceContext {
         self.trace_id
     }
 
+    /// The trace, as people and other systems write it: 32 hexadecimal digits.
+    #[must_use]
+    pub fn trace_id_hex(self) -> String {
+        format!("{:032x}", self.trace_id)
+    }
+
     /// The span that the record comes from.
     #[must_use]
     pub const fn parent_id(self) -> u64 {

@@ -5,6 +5,7 @@
 //! so that it goes on where the last commit left it, and travels with END in a header, so that the stage that ends the
 //! pipeline knows what only the first one saw. Effects of inputs that are fed again are counted by neither.
 
+use crate::kafka::headers::TraceContext;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use treble_core::{Fact, Measures, ModelInfo};
@@ -215,8 +216,7 @@ impl Subject<'_> {
     }
 
     fn trace_id(&self) -> Option<String> {
-        let id = self.traceparent.split('-').nth(1)?;
-        (id.len() == 32).then(|| id.to_owned())
+        TraceContext::parse(self.traceparent).map(TraceContext::trace_id_hex)
     }
 
     fn live(&self) -> bool {

@@ -7,6 +7,7 @@
 use super::partition::Ending;
 use crate::kafka::headers::TraceContext;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Links of one span; further ones are counted. The limit that the OpenTelemetry specification gives is 128, of which
@@ -47,8 +48,7 @@ impl Lineage {
     ) -> Option<Place> {
         let own = self.span(context, partition, first_offset, "")?;
         let parent = (own.parent_id() != context.parent_id()).then_some(context);
-        let links = Links::default();
-        Some(Place { parent, own, onward: own.to_string(), resumed, batches: links })
+        Some(Place { parent, own, onward: own.to_string(), resumed, batches: BTreeMap::new() })
     }
 
     /// The context of stage `name` inside the segment's span `own`.
@@ -121,7 +121,8 @@ pub struct Place {
     /// The same as a header, for what follows.
     onward: String,
     resumed: bool,
-    batches: Links,
+    /// The batches that it was in, by the stage that wanted them.
+    batches: BTreeMap<&'static str, Links>,
 }
 
 impl Place {
@@ -137,10 +138,10 @@ impl Place {
         self.own
     }
 
-    /// The stream was in a batch.
-    pub fn join(&mut self, batch: TraceContext) {
+    /// The stream was in a batch, for `stage`.
+    pub fn join(&mut self, stage: &'static str, batch: TraceContext) {
         if self.own.sampled() {
-            self.batches.add(batch);
+            self.batches.entry(stage).or_default().add(batch);
         }
     }
 }
@@ -174,6 +175,8 @@ pub struct StagePassage {
     pub window_us: (i64, i64),
     /// Time in its calls.
     pub busy: Duration,
+    /// The batches that it wanted.
+    pub batches: Links,
 }
 
 /// What is told of a stream that has left the segment.
@@ -197,8 +200,6 @@ pub struct Passage {
     pub ending: Ending,
     /// Why it was given up, if it was: the error's code.
     pub code: Option<&'static str>,
-    /// The batches that it was in.
-    pub batches: Links,
 }
 
 /// What a stream knows of itself when it is over.
@@ -229,7 +230,8 @@ impl Lineage {
             let (began, ended) = timing.window?;
             let context = self.stage(place.own, stage)?;
             let window_us = (unix_us(now, began), unix_us(now, ended));
-            Some(StagePassage { stage, context, window_us, busy: timing.busy })
+            let batches = place.batches.get(stage).cloned().unwrap_or_default();
+            Some(StagePassage { stage, context, window_us, busy: timing.busy, batches })
         };
         Passage {
             parent: place.parent,
@@ -241,7 +243,6 @@ impl Lineage {
             stages: timings.into_iter().filter_map(stage).collect(),
             ending,
             code,
-            batches: place.batches.clone(),
         }
     }
 

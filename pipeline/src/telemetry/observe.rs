@@ -119,7 +119,8 @@ impl SegmentTelemetry {
     }
 
     fn over(&self, partition: i32, id: &StreamId, code: Option<&'static str>, ending: &Ending) {
-        let (segment, stream_id, trace_id) = (self.segment.as_str(), id.as_str(), trace_id(ending.trace));
+        let (segment, stream_id, trace_id) =
+            (self.segment.as_str(), id.as_str(), ending.trace.map(TraceContext::trace_id_hex));
         let status = match code {
             None => Status::Success,
             Some(_) if ending.by_producer => Status::Cancelled,
@@ -213,7 +214,8 @@ impl Observer for ComputeObserver {
             Notice::StreamStarted => tracing::debug!(segment, partition, "stream started"),
             Notice::StreamOver { id, code, ending } => self.shared.over(partition, &id, code, &ending),
             Notice::DeadLetter { code, offset, trace } => {
-                let (topic, trace_id) = (self.shared.input_topic.as_str(), trace_id(trace));
+                let (topic, trace_id) =
+                    (self.shared.input_topic.as_str(), trace.map(TraceContext::trace_id_hex));
                 tracing::warn!(segment, topic, partition, offset, code, trace_id, "dead letter");
                 self.shared.dead_letter(code);
             }
@@ -254,11 +256,6 @@ impl Observer for ComputeObserver {
 
 fn difference(now: u64, before: u64) -> i64 {
     now.cast_signed().saturating_sub(before.cast_signed())
-}
-
-/// The id of a trace as it is written; `None` leaves the field out.
-fn trace_id(context: Option<TraceContext>) -> Option<String> {
-    context.map(|context| format!("{:032x}", context.trace_id()))
 }
 
 const fn result_of(settled: Settled) -> RecordResult {

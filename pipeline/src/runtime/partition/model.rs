@@ -59,7 +59,7 @@ impl Partition {
             let Some(stream) = self.streams.get_mut(id) else { continue };
             let stage = stream.operator(*operator);
             let Some(place) = stream.place_mut() else { continue };
-            place.join(context);
+            place.join(stage, context);
             if let Some(batched) = lineage.batched(place, stage) {
                 links.add(batched);
             }

@@ -148,15 +148,13 @@ fn of_passage(segment: &Segment, passage: &Passage, commit: Option<TraceContext>
 }
 
 fn of_stage(segment: &Segment, passage: &Passage, stage: &StagePassage) -> SpanData {
-    // The model's runs belong to the stage that wanted them; one stage of a pipeline runs a model.
-    let links = if stage.stage == "upscale" { linked(&passage.batches) } else { SpanLinks::default() };
     SpanData {
         attributes: vec![
             KeyValue::new("treble.segment", segment.name.clone()),
             KeyValue::new("treble.stage", stage.stage),
             KeyValue::new("treble.busy_seconds", stage.busy.as_secs_f64()),
         ],
-        links,
+        links: linked(&stage.batches),
         ..span(stage.stage.into(), Some(passage.context), stage.context, stage.window_us)
     }
 }

@@ -25,7 +25,7 @@ fn context(flags: u8) -> TraceContext {
 fn passage(flags: u8, code: Option<&'static str>, captured_ago: Duration) -> (Place, Passage) {
     let lineage = lineage();
     let mut place = lineage.place(context(flags), (2, 40), false).unwrap();
-    place.join(TraceContext::new(1, 2, 1).unwrap());
+    place.join("upscale", TraceContext::new(1, 2, 1).unwrap());
     let mut timing = Timing::default();
     timing.add(Duration::from_secs(98), Duration::from_secs(99));
     let captured_us = NOW.1 - i64::try_from(captured_ago.as_micros()).unwrap();
