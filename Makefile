@@ -10,7 +10,7 @@ FILE ?=
 KILLS ?= 200
 PROFILE ?= dev
 
-.PHONY: help setup build demo test lint fmt unit fuzz soak buckets ballista bench monitoring-test monitoring-up monitoring-down kafka-up kafka-down kafka-status kafka-logs clean
+.PHONY: help setup build demo test lint fmt unit fuzz soak buckets ballista bench monitoring-test monitoring-full monitoring-up monitoring-down kafka-up kafka-down kafka-status kafka-logs clean
 
 help: ## Show this list
 	@printf 'Treble: audio super-resolution on Kafka\n\n'
@@ -65,6 +65,10 @@ monitoring-test: build ## Ask everything that dashboards and rules ask of a pipe
 	@infra/monitoring/schema
 	@infra/monitoring/rig
 	@infra/monitoring/live --binary $(TARGET)/debug/treble
+
+monitoring-full: monitoring-test ## The same, and traces through a real OpenTelemetry Collector; builds for ten minutes
+	@infra/setup/otelcol
+	@infra/monitoring/otel --binary $(TARGET)/debug/treble
 
 monitoring-up: ## Start a local Prometheus and Alertmanager beside the pipeline
 	@infra/setup/setup --tests

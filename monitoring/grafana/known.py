@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 MONITORING = Path(__file__).resolve().parent.parent
-# What comes from elsewhere: Prometheus itself, Alertmanager, node_exporter. Each is looked for in a live Prometheus by the rig.
+# What comes from elsewhere: Prometheus itself, Alertmanager, node_exporter, the collector of traces. Each is looked for in a live Prometheus by a rig.
 FOREIGN = {
     "up", "ALERTS", "scrape_duration_seconds", "scrape_samples_post_metric_relabeling",
     "alertmanager_config_last_reload_successful", "alertmanager_notifications_failed_total", "alertmanager_notifications_total",
@@ -16,6 +16,9 @@ FOREIGN = {
     "prometheus_rule_evaluation_failures_total", "prometheus_rule_group_iterations_missed_total", "prometheus_rule_group_last_duration_seconds",
     "prometheus_tsdb_head_samples_appended_total", "prometheus_tsdb_head_series",
     "prometheus_tsdb_storage_blocks_bytes",
+    "otelcol_exporter_enqueue_failed_spans_total", "otelcol_exporter_queue_capacity", "otelcol_exporter_queue_size", "otelcol_exporter_send_failed_spans_total",
+    "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total", "otelcol_processor_tail_sampling_traces_dropped_too_large_total",
+    "otelcol_receiver_refused_spans_total",
 }
 
 

@@ -57,5 +57,14 @@ def board():
         "Traces",
         lines("Trace export", "Spans by what became of them on their way to the collector; nothing where none is configured.", "cps",
               q("sum by (outcome) (rate(treble_trace_export_spans_total{@all}[$__rate_interval]))", "{{outcome}}")),
+        lines("Spans lost by the collector", "What the collector of traces could not keep, by why; nothing where none is scraped. Early and large are whole traces.", "cps",
+              q("sum(rate(otelcol_receiver_refused_spans_total{@all}[$__rate_interval]))", "refused: memory"),
+              q("sum(rate(otelcol_exporter_enqueue_failed_spans_total{@all}[$__rate_interval]))", "no room in the queue"),
+              q("sum(rate(otelcol_exporter_send_failed_spans_total{@all}[$__rate_interval]))", "refused by the store"),
+              q("sum(rate(otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total{@all}[$__rate_interval]))", "traces, early"),
+              q("sum(rate(otelcol_processor_tail_sampling_traces_dropped_too_large_total{@all}[$__rate_interval]))", "traces, large")),
+        lines("Queue of the collector", "Share of the room that spans take which the store has not taken yet; nothing where no collector is scraped.", "percentunit",
+              q("max by (instance) (otelcol_exporter_queue_size{@all}) / max by (instance) (otelcol_exporter_queue_capacity{@all})", "{{instance}}"),
+              steps=limits("collector_queue_share"), highest=1),
     )
     return made
