@@ -152,7 +152,7 @@ def post(place, spans, token="of-the-senders"):
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     context = ssl.create_default_context(cafile=place.authority.certificate)
     try:
-        with urlopen(Request(f"https://127.0.0.1:{place.http_port}/v1/traces", body, headers), timeout=10, context=context) as answer:
+        with urlopen(Request(f"https://127.0.0.1:{place.http_port}/v1/traces", body, headers), timeout=60, context=context) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

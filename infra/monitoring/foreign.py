@@ -13,7 +13,7 @@ from stand import ROOT, await_that, demand, free_port, write_prometheus, write_r
 PERCENT, SLOW_SECONDS, ROOM = 25, 10, 1000
 ORDINARY, SPECIAL, FLOOD = 2000, 50, 3000
 BATCH = 100
-LARGE = 5_000_000  # bytes
+LARGE = 1_200_000  # bytes
 SECRETS = {
     "http.request.header.authorization": "a-header",
     "db.password": "correct-horse",
@@ -167,7 +167,7 @@ def denied(place, producer):
     await_that("the collector is given it, and shows it without a restart", taken)
     large = producer.trace()
     producer.send([producer.span(large, failed=True, note="." * LARGE)])
-    await_that("a trace of 5 MB is let go, and counted", lambda: place.metric("otelcol_processor_tail_sampling_traces_dropped_too_large_total") == 1)
+    await_that("a trace of 1.2 MB is let go, and counted", lambda: place.metric("otelcol_processor_tail_sampling_traces_dropped_too_large_total") == 1)
 
 
 def names_exist(asker):
