@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 use treble_pipeline::clock::SystemClock;
 use treble_pipeline::ports::Clock;
-use treble_pipeline::telemetry::metrics::{Metrics, ProcessMetrics};
+use treble_pipeline::telemetry::metrics::{LogMetrics, Metrics, ProcessMetrics};
 use treble_test_support::broker::LocalStack;
 use treble_test_support::clips::{self, Clip};
 use treble_test_support::exposition::Exposition;
@@ -31,6 +31,8 @@ const STILL: &[&str] = &[
     "treble_streams_active",
     "treble_queue_depth",
     "treble_queue_bytes",
+    "treble_log_lines_suppressed_total",
+    "treble_log_lines_dropped_total",
 ];
 
 /// Reads `/metrics` until `enough`.
@@ -177,7 +179,7 @@ fn gpu_was_told_of(metrics: &Exposition) -> Result<()> {
 
 /// Every family of the catalogue is there, and has counted something unless it is known to have nothing to count.
 fn all_move(metrics: &Exposition) -> Result<()> {
-    for entry in [Metrics::catalogue(), ProcessMetrics::catalogue()].concat() {
+    for entry in [Metrics::catalogue(), ProcessMetrics::catalogue(), LogMetrics::catalogue()].concat() {
         let name =
             if entry.kind == "histogram" { format!("{}_count", entry.name) } else { entry.name.to_owned() };
         ensure!(metrics.has(&name), "{name} has no series");
@@ -220,5 +222,11 @@ fn ten_thousand_streams_and_as_many_errors_add_no_series() -> Result<()> {
     ensure!(many.series() <= 1_500, "{} series", many.series());
     ensure!(many.bytes() < 300_000, "{} bytes", many.bytes());
     ensure!(!many.text().contains("stream-"), "a stream's name is a label");
+    let lines = |name: &str| many.sum(name, &[("level", "warn")]);
+    let (written, suppressed) = (lines("treble_log_lines_total"), lines("treble_log_lines_suppressed_total"));
+    ensure!(
+        written < 2_000.0 && suppressed > 5_000.0,
+        "{written} warnings are written, {suppressed} suppressed"
+    );
     worker.terminate()
 }

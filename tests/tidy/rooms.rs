@@ -7,6 +7,7 @@ use crate::tree::{File, files, none};
 const ROOMS: &[(&str, &[&str])] = &[
     ("rdkafka", &["kafka/", "kafka.rs"]),
     ("ebur128", &["runtime/meter.rs"]),
+    ("regex", &["redact.rs"]),
     ("reqwest", &["schema_registry/"]),
     ("schema_registry_converter", &["schema_registry/", "schema_registry.rs"]),
     ("nvml_wrapper", &["gpu/nvml.rs"]),

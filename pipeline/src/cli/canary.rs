@@ -10,8 +10,9 @@ use crate::config::Config;
 use crate::flow::readiness::Readiness;
 use crate::ports::Clock;
 use crate::runtime::RunError;
-use crate::telemetry;
 use crate::telemetry::canary::CanaryTelemetry;
+use crate::telemetry::log::event::Event;
+use crate::telemetry::log::{self, Component};
 use clap::Args;
 use round::{Fate, Round};
 use serde_json::json;
@@ -47,12 +48,12 @@ impl Canary {
         let telemetry = Arc::new(telemetry);
         let served = match self.listen {
             Some(address) => {
-                telemetry::init::init(&config.log);
-                Some(serve(address, &telemetry)?)
+                let log = log::start(&config, Component::Canary)?;
+                Some((serve(address, &telemetry)?, log))
             }
             None => None,
         };
-        match self.fly(context, &config, &telemetry, served.as_ref())? {
+        match self.fly(context, &config, &telemetry, served.as_ref().map(|(served, _)| served))? {
             Exit::Success => Ok(Exit::Success),
             exit => Err(Failure::new(exit, "not every clip came back well")
                 .mend("`treble lag` says which stage stands still; `treble dlq list` what was given up")),
@@ -111,11 +112,12 @@ fn note(telemetry: &CanaryTelemetry, round: &Round, now_us: i64) {
         Fate::Ok { latency, .. } => telemetry.ok(*latency),
         Fate::Lost(why) => {
             telemetry.lost();
-            tracing::warn!(stream, why, passed = round.passed.join(","), "a canary is lost");
+            let (event, passed) = (Event::CanaryLost.text(), round.passed.join(","));
+            tracing::warn!(event, stream, why, passed, "a canary is lost");
         }
         Fate::Corrupt(why) => {
             telemetry.corrupt();
-            tracing::error!(stream, why, "a canary came back corrupt");
+            tracing::error!(event = Event::CanaryCorrupt.text(), stream, why, "a canary came back corrupt");
         }
     }
 }

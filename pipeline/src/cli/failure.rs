@@ -2,6 +2,7 @@
 
 use super::exit::Exit;
 use crate::config::{ConfigFaults, Fault};
+use crate::telemetry::log::LogError;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -94,6 +95,16 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        let exit = match &error {
+            LogError::File { .. } => Exit::CannotCreate,
+            LogError::Thread(_) | LogError::Count(_) => Exit::Software,
+        };
+        Self::new(exit, "the log cannot be begun").because(error)
+    }
+}
 
 impl From<ConfigFaults> for Failure {
     fn from(faults: ConfigFaults) -> Self {

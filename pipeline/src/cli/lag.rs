@@ -14,8 +14,8 @@ use crate::lag::status::Status;
 use crate::lag::window::SAMPLES;
 use crate::ports::Clock;
 use crate::runtime::RunError;
-use crate::telemetry;
 use crate::telemetry::lag::LagExporter;
+use crate::telemetry::log::{self, Component};
 use clap::Args;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -106,7 +106,7 @@ impl Lag {
     }
 
     fn serve(&self, config: &Config, address: SocketAddr) -> Result<Exit, Failure> {
-        telemetry::init::init(&config.log);
+        let _log = log::start(config, Component::Lag)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let exporter = LagExporter::new(Arc::clone(&clock));
         let exporter = Arc::new(exporter.map_err(|error| RunError::Metrics(error.to_string()))?);

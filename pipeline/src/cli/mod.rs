@@ -22,6 +22,7 @@ mod input;
 mod lag;
 mod lake;
 mod listen;
+mod logs;
 mod man;
 mod metrics;
 mod options;
@@ -99,6 +100,8 @@ enum Verb {
     #[command(subcommand)]
     Config(config::ConfigVerb),
     Metrics(metrics::Metrics),
+    #[command(subcommand)]
+    Logs(logs::LogsVerb),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -161,6 +164,7 @@ impl Verb {
             Self::Graph(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
             Self::Metrics(verb) => verb.run(context),
+            Self::Logs(verb) => verb.run(context),
             Self::Completions(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
         }

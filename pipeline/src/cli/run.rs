@@ -4,7 +4,7 @@ use super::output::Output;
 use super::{Context, Exit, Failure};
 use crate::admin::http;
 use crate::runtime::{self, RunError, Shutdown};
-use crate::telemetry;
+use crate::telemetry::log::{self, Component};
 use clap::Args;
 use std::io;
 use std::thread;
@@ -45,7 +45,7 @@ impl Run {
             }
         }
         let config = context.load(&request)?.config;
-        telemetry::init::init(&config.log);
+        let _log = log::start(&config, Component::Stages)?;
         // The likeliest faults first, and each by its own name; the runtime takes the port for good.
         drop(http::bind(http::KEY, config.admin.listen).map_err(RunError::from)?);
         super::doctor::check_topics(&config)?;

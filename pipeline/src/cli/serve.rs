@@ -4,7 +4,7 @@ use super::{Context, Exit, Failure, signals, sql};
 use crate::clock::SystemClock;
 use crate::query::gate::GateError;
 use crate::query::serve::{self, Doors, ServeError};
-use crate::telemetry;
+use crate::telemetry::log::{self, Component};
 use clap::Args;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -48,7 +48,7 @@ impl Serve {
             }
         }
         let config = context.load(&request)?.config;
-        telemetry::init::init(&config.log);
+        let _log = log::start(&config, Component::Sql)?;
         let lake = sql::lake(&config)?;
         let doors = Doors::bind(&config.sql, self.listen)?;
         let addresses: serde_json::Map<_, _> =

@@ -361,6 +361,16 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// A level, or levels by module; parses as `tracing_subscriber::filter::Targets`.
     pub level: String,
+    /// A file in place of standard error.
+    pub file: Option<PathBuf>,
+    /// Megabytes of it, at most.
+    pub file_mb: u64,
+    /// Hours that it holds, at most.
+    pub file_hours: u64,
+    /// Files that are kept, the one that is written included.
+    pub files: u32,
+    /// Lines that one place of the program may write in ten seconds; 0: all.
+    pub repeats: u64,
 }
 
 /// For whom the log is written.

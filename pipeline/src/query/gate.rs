@@ -3,6 +3,7 @@
 use crate::ports::Clock;
 use crate::secret::{self, Secret, SecretError};
 use crate::telemetry::labels::{Admission, Protocol};
+use crate::telemetry::log::event::Event;
 use crate::telemetry::sql::SqlObserver;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
@@ -126,7 +127,8 @@ impl Gate {
         let admission = if allowed { Admission::Ok } else { Admission::Denied };
         self.observer.admission(protocol, admission);
         if !allowed {
-            tracing::warn!(protocol = protocol.text(), %client, name, "a login was refused");
+            let (event, protocol) = (Event::AuthenticationFailed.text(), protocol.text());
+            tracing::warn!(event, protocol, %client, name, "authentication failed: a login was refused");
         }
         let at_us = self.clock.unix_us();
         self.live.logins().note(Login {

@@ -2,6 +2,7 @@
 
 use super::family::Each;
 use super::labels::{Gpu, GpuFault, MetricName, Throttle};
+use super::log::event::Event;
 use super::metrics::Metrics;
 use crate::gpu::Reading;
 use prometheus::{Counter, IntCounter};
@@ -117,6 +118,7 @@ impl GpuTelemetry {
                 self.unknown_faults.inc();
             }
             tracing::error!(
+                event = Event::GpuFault.text(),
                 gpu = reading.gpu,
                 xid,
                 class = class.text(),
@@ -124,7 +126,13 @@ impl GpuTelemetry {
             );
         }
         if reading.out_of_memory > 0 {
-            tracing::error!(gpu = reading.gpu, times = reading.out_of_memory, "the GPU is out of memory");
+            let event = Event::GpuOutOfMemory.text();
+            tracing::error!(
+                event,
+                gpu = reading.gpu,
+                times = reading.out_of_memory,
+                "the GPU is out of memory"
+            );
         }
     }
 }

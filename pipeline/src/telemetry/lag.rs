@@ -5,6 +5,7 @@
 
 use super::family::Each;
 use super::labels::{Api, Closed, ConsumerGroup, GroupState, Method as MethodLabel, Partition, Stage, Topic};
+use super::log::event::Event;
 use super::metrics::{LagMetrics, LagSelfMetrics};
 use super::process;
 use crate::kafka::fault::KafkaFault;
@@ -34,6 +35,8 @@ pub struct LagExporter {
 struct Latest {
     text: String,
     at: Option<Duration>,
+    /// The states of the groups.
+    states: BTreeMap<String, String>,
     /// Records lost, by group and topic, since the exporter began.
     lost: BTreeMap<(String, String), BTreeMap<i32, u64>>,
 }
@@ -83,6 +86,7 @@ impl LagExporter {
         }
         let mut latest = self.latest();
         remember_lost(&mut latest.lost, &report);
+        tell_states(&mut latest.states, &report);
         match written(&report, &latest.lost) {
             Ok(text) => {
                 latest.text = text;
@@ -111,6 +115,17 @@ impl LagExporter {
             text.push_str(&self.latest().text);
         }
         Ok(text)
+    }
+}
+
+/// Tells which groups are in another state than before; of what was never seen there is no before.
+fn tell_states(states: &mut BTreeMap<String, String>, report: &Report) {
+    for GroupLag { group, state, members, .. } in &report.groups {
+        let before = states.insert(group.clone(), state.clone());
+        if let Some(before) = before.filter(|before| before != state) {
+            let event = Event::GroupStateChanged.text();
+            tracing::info!(event, group, before, state, members, "a group is in another state");
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::labels::{
     Closed, Dependency, ErrorType, LakeOutcome, LakeTable, Partition, Reason, Rebalance, RecordResult, Stage,
     Topic,
 };
+use super::log::event::Event;
 use super::membership::Membership;
 use super::metrics::Metrics;
 use crate::flow::readiness::Readiness;
@@ -119,7 +120,8 @@ impl LakeTelemetry {
         if let Some(kind) = Rebalance::of(kind) {
             self.rebalances.of(kind).inc();
         }
-        tracing::info!(stage = ANALYSE, ?partitions, "partitions {kind}");
+        let event = Event::Rebalanced.text();
+        tracing::info!(event, stage = ANALYSE, ?partitions, "partitions {kind}");
     }
 
     /// How many partitions are ours, and how many of them are read.
@@ -188,7 +190,8 @@ impl LakeTelemetry {
         }
         self.retries.of(ErrorType::LakeError).inc();
         self.all.needs(Dependency::Lake, false);
-        tracing::warn!(stage = ANALYSE, %reason, "nothing is stored for now; reading again, nothing is lost");
+        let event = Event::LakeUnavailable.text();
+        tracing::warn!(event, stage = ANALYSE, %reason, "nothing is stored for now; reading again, nothing is lost");
     }
 
     pub(crate) fn registry_answered(&self) {
@@ -198,7 +201,8 @@ impl LakeTelemetry {
     pub(crate) fn registry_failed(&self, error: &RegistryError) {
         self.registry_failures.inc();
         self.all.needs(Dependency::SchemaRegistry, false);
-        tracing::warn!(stage = ANALYSE, %error, "the schema registry cannot be asked; reading again, nothing is lost");
+        let event = Event::RegistryUnreachable.text();
+        tracing::warn!(event, stage = ANALYSE, %error, "the schema registry cannot be asked; reading again, nothing is lost");
     }
 
     /// The lake was tidied up, or something came between.

@@ -1,6 +1,7 @@
 //! How a member of a consumer group stands: whether Kafka answers it, and which partitions it has. Told by the loop that polls, read
 //! by probes.
 
+use super::log::event::Event;
 use crate::flow::readiness::{Facts, Readiness};
 use prometheus::IntGauge;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -52,9 +53,10 @@ impl Membership {
         self.reachable.1.set(i64::from(reachable));
         let segment = self.name.as_str();
         if reachable {
-            tracing::info!(segment, "brokers answer again");
+            tracing::info!(event = Event::KafkaReachable.text(), segment, "brokers answer again");
         } else {
-            tracing::warn!(segment, "no broker answers; work goes on once one does");
+            let event = Event::KafkaUnreachable.text();
+            tracing::warn!(event, segment, "no broker answers; work goes on once one does");
         }
     }
 

@@ -6,9 +6,9 @@
 use super::family::{Counter, Entry, Gauge, Histogram, Level, Sum, buckets, catalogue};
 use super::labels::{
     Admission, Answered, Api, Asked, Backend, ConsumerGroup, Dependency, ErrorType, Execution, FactName,
-    Fallback, Flush, Gpu, GpuFault, GroupState, LakeOutcome, LakeTable, Method, MetricName, Mode, Model,
-    Outcome, Partition, Protocol, Queue, Reason, Rebalance, RecordResult, Revision, Sent, Stage, Status,
-    StatusCode, Throttle, Topic, Version,
+    Fallback, Flush, Gpu, GpuFault, GroupState, LakeOutcome, LakeTable, LogLevel, Method, MetricName, Mode,
+    Model, Outcome, Partition, Protocol, Queue, Reason, Rebalance, RecordResult, Revision, Sent, Stage,
+    Status, StatusCode, Suppression, Throttle, Topic, Version,
 };
 
 /// From capture to committed output: dense around the objective of 5 s.
@@ -250,6 +250,18 @@ catalogue! {
 }
 
 catalogue! {
+    /// What a process exports of its own log.
+    LogMetrics {
+        /// Lines written to the log.
+        lines: Counter<(LogLevel,)> = "treble_log_lines_total";
+        /// Lines that were not written, and that a later line stands for with their number.
+        suppressed: Counter<(LogLevel, Suppression)> = "treble_log_lines_suppressed_total";
+        /// Lines that were lost: they came faster than they could be written, or the disk is full.
+        dropped: Counter<(LogLevel,)> = "treble_log_lines_dropped_total";
+    }
+}
+
+catalogue! {
     /// What the lag collector found; the names are those of kafka_exporter, which dashboards know.
     LagMetrics {
         /// Records to go, up to the last stable offset.
@@ -323,7 +335,7 @@ pub fn markdown() -> String {
     page.push_str(&table("`treble run`", &Metrics::catalogue()));
     page.push_str(&table("`treble serve`", &SqlMetrics::catalogue()));
     page.push_str(&table("`treble canary --listen`", &CanaryMetrics::catalogue()));
-    page.push_str(&table("Every process", &ProcessMetrics::catalogue()));
+    page.push_str(&table("Every process", &[ProcessMetrics::catalogue(), LogMetrics::catalogue()].concat()));
     let lag = [LagMetrics::catalogue(), LagSelfMetrics::catalogue()].concat();
     page.push_str(&table("`treble lag --listen`", &lag));
     page
@@ -357,6 +369,7 @@ mod tests {
             SqlMetrics::catalogue(),
             CanaryMetrics::catalogue(),
             ProcessMetrics::catalogue(),
+            LogMetrics::catalogue(),
             LagMetrics::catalogue(),
             LagSelfMetrics::catalogue(),
         ]

@@ -4,6 +4,7 @@ use super::labels::{
     Dependency, ErrorType, FactName, Mode, Outcome as OutcomeLabel, Queue, Rebalance, RecordResult,
 };
 use super::labels::{Partition as PartitionLabel, Stage, Status, Topic};
+use super::log::event::Event;
 use super::metrics::Metrics;
 use super::segment::{Identity, SegmentMetrics};
 use super::trace::{Traces, spans};
@@ -105,7 +106,7 @@ impl SegmentTelemetry {
         self.clock.unix_us() as f64 / 1e6
     }
 
-    fn dead_letter(&self, code: &'static str) {
+    fn dead_letter(&self, partition: i32, code: &'static str) {
         let kind = ErrorType::of(code).unwrap_or_else(|| {
             self.metrics.unknown_errors.inc();
             ErrorType::Other
@@ -119,24 +120,16 @@ impl SegmentTelemetry {
     }
 
     fn over(&self, partition: i32, id: &StreamId, code: Option<&'static str>, ending: &Ending) {
-        let (segment, stream_id, trace_id) =
-            (self.segment.as_str(), id.as_str(), ending.trace.map(TraceContext::trace_id_hex));
         let status = match code {
             None => Status::Success,
             Some(_) if ending.by_producer => Status::Cancelled,
             Some(_) => Status::Failed,
         };
-        match code {
-            None => {
-                let audio_seconds = ending.audio_seconds;
-                tracing::info!(segment, partition, stream_id, trace_id, audio_seconds, "stream finished");
-            }
-            Some(code) => tracing::warn!(segment, partition, stream_id, trace_id, code, "stream given up"),
-        }
         if code == Some("gap") {
             self.metrics.gaps.inc();
         }
         self.count_over(status, ending);
+        self.tell(partition, id, code, status, ending);
     }
 
     fn count_over(&self, status: Status, ending: &Ending) {
@@ -156,6 +149,50 @@ impl SegmentTelemetry {
         }
     }
 
+    /// Two places of the program, so that a flood of failures does not silence what ended well. Where something went wrong, the line of
+    /// the dead letter is the warning.
+    fn tell(&self, partition: i32, id: &StreamId, code: Option<&str>, status: Status, ending: &Ending) {
+        let (segment, stream_id) = (self.segment.as_str(), id.as_str());
+        let trace_id = ending.trace.map(TraceContext::trace_id_hex);
+        let (mode, status) = (Mode::from(ending.mode).text(), status.text());
+        let (audio_seconds, duration_seconds) = (ending.audio_seconds, ending.open.as_secs_f64());
+        if code.is_none() {
+            let event = Event::StreamEnded.text();
+            tracing::info!(
+                event,
+                segment,
+                partition,
+                stream_id,
+                trace_id,
+                mode,
+                audio_seconds,
+                duration_seconds,
+                "stream finished"
+            );
+        } else {
+            let event = Event::StreamGivenUp.text();
+            tracing::info!(
+                event,
+                segment,
+                partition,
+                stream_id,
+                trace_id,
+                mode,
+                status,
+                code,
+                audio_seconds,
+                duration_seconds,
+                "stream given up"
+            );
+        }
+    }
+
+    fn tell_letter(&self, partition: i32, offset: i64, code: &str, trace: Option<TraceContext>) {
+        let (segment, topic) = (self.segment.as_str(), self.input_topic.as_str());
+        let (event, trace_id) = (Event::DeadLetter.text(), trace.map(TraceContext::trace_id_hex));
+        tracing::warn!(event, segment, topic, partition, offset, code, trace_id, "dead letter");
+    }
+
     fn fact(&self, stage: &'static str, fact: &Fact) {
         let (name, count) = match fact {
             Fact::SourceIdentified { codec, spec } => {
@@ -163,7 +200,8 @@ impl SegmentTelemetry {
                 ("source_identified", 1)
             }
             Fact::PacketSkipped { reason } => {
-                tracing::warn!(stage, reason, "corrupt packet skipped");
+                let event = Event::PacketSkipped.text();
+                tracing::warn!(event, stage, reason, "corrupt packet skipped");
                 ("packet_skipped", 1)
             }
             Fact::FramesTrimmed { frames } => ("frames_trimmed", *frames),
@@ -214,10 +252,8 @@ impl Observer for ComputeObserver {
             Notice::StreamStarted => tracing::debug!(segment, partition, "stream started"),
             Notice::StreamOver { id, code, ending } => self.shared.over(partition, &id, code, &ending),
             Notice::DeadLetter { code, offset, trace } => {
-                let (topic, trace_id) =
-                    (self.shared.input_topic.as_str(), trace.map(TraceContext::trace_id_hex));
-                tracing::warn!(segment, topic, partition, offset, code, trace_id, "dead letter");
                 self.shared.dead_letter(code);
+                self.shared.tell_letter(partition, offset, code, trace);
             }
             Notice::Repeat => metrics.duplicates.inc(),
             Notice::Skipped => metrics.late.inc(),
@@ -243,14 +279,19 @@ impl Observer for ComputeObserver {
     fn registry_unavailable(&self, reason: &str) {
         self.shared.metrics.registry_failures.inc();
         self.shared.all.needs(Dependency::SchemaRegistry, false);
-        let segment = self.shared.segment.as_str();
-        tracing::warn!(segment, reason, "the schema registry cannot be asked; waiting, nothing is lost");
+        let (segment, event) = (self.shared.segment.as_str(), Event::RegistryUnreachable.text());
+        tracing::warn!(
+            event,
+            segment,
+            reason,
+            "the schema registry cannot be asked; waiting, nothing is lost"
+        );
     }
 
     fn registry_answers(&self) {
         self.shared.all.needs(Dependency::SchemaRegistry, true);
-        let segment = self.shared.segment.as_str();
-        tracing::info!(segment, "the schema registry answers again");
+        let (segment, event) = (self.shared.segment.as_str(), Event::RegistryReachable.text());
+        tracing::info!(event, segment, "the schema registry answers again");
     }
 }
 
@@ -346,8 +387,8 @@ impl WorkerObserver for SegmentObserver {
     }
 
     fn restored(&self, partition: i32, replay_records: i64) {
-        let segment = self.shared.segment.as_str();
-        tracing::info!(segment, partition, replay_records, "partition restored");
+        let (segment, event) = (self.shared.segment.as_str(), Event::PartitionRestored.text());
+        tracing::info!(event, segment, partition, replay_records, "partition restored");
     }
 
     fn assignment(&self, assigned: &BTreeSet<i32>, live: &BTreeMap<i32, u64>) {
@@ -382,11 +423,13 @@ impl WorkerObserver for SegmentObserver {
 
     fn note(&self, what: &'static str, detail: &str) {
         let (metrics, segment) = (&self.shared.metrics, self.shared.segment.as_str());
-        if let Some(kind) = Rebalance::of(what) {
+        let rebalance = Rebalance::of(what);
+        if let Some(kind) = rebalance {
             metrics.rebalances.of(kind).inc();
         } else if what.contains("retried") || what.contains("not ready") {
             metrics.retries.of(ErrorType::KafkaError).inc();
         }
-        tracing::info!(segment, detail, "{what}");
+        let event = rebalance.map(|_| Event::Rebalanced.text());
+        tracing::info!(event, segment, detail, "{what}");
     }
 }

@@ -1,5 +1,6 @@
 //! What the system says of this process, as Prometheus' own client libraries tell it. On Linux, from /proc (proc(5)).
 
+use super::log;
 use super::metrics::ProcessMetrics;
 use std::fs;
 
@@ -18,11 +19,15 @@ struct Usage {
     max_fds: i64,
 }
 
-/// The metrics of this process, as they are now; none where the system has no /proc.
+/// The metrics of this process and of its log, as they are now; the former where the system has a /proc.
 ///
 /// # Errors
 /// Where a metric cannot be registered or written: a defect.
 pub fn exposition() -> Result<String, prometheus::Error> {
+    Ok(of_system()? + &log::exposition()?)
+}
+
+fn of_system() -> Result<String, prometheus::Error> {
     let file = |name: &str| fs::read_to_string(format!("/proc/{name}")).ok();
     let usage =
         (|| usage(&file("self/stat")?, &file("self/status")?, &file("self/limits")?, &file("stat")?))();

@@ -1,5 +1,6 @@
 //! Where in a topic to begin, and how a moment is written.
 
+use crate::clock::rfc3339;
 use std::str::FromStr;
 
 /// Where to begin.
@@ -55,24 +56,13 @@ impl FromStr for Place {
     }
 }
 
-/// Unix milliseconds as RFC 3339 in UTC; `-` for a record without a time. Days become a date as in Howard Hinnant's
-/// "chrono-Compatible Low-Level Date Algorithms" (`civil_from_days`).
+/// Unix milliseconds as RFC 3339 in UTC; `-` for a record without a time.
 pub(super) fn clock_time(unix_ms: i64) -> String {
     if unix_ms < 0 {
         return "-".to_owned();
     }
-    let (days, of_day) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
-    let (second, milli) = (of_day / 1_000 % 60, of_day % 1_000);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    let exact = rfc3339(unix_ms.saturating_mul(1_000));
+    format!("{}Z", &exact[..exact.len() - "000Z".len()])
 }
 
 #[cfg(test)]

@@ -271,6 +271,9 @@ fn operators(config: &Config, findings: &mut Findings<'_>) {
         let fix = "write error, warn, info, debug or trace, or module=level, separated by commas";
         findings.fault("log.level", error.to_string(), fix);
     }
+    findings.within("log.file_mb", config.log.file_mb, 1..=100_000);
+    findings.within("log.file_hours", config.log.file_hours, 1..=24 * 366);
+    findings.within("log.files", config.log.files.into(), 1..=1_000);
     if !config.admin.listen.ip().is_loopback() {
         let fix = "listen on 127.0.0.1, or let a network policy say who may";
         findings.warn("admin.listen", "anyone who reaches this address may read the metrics", fix);

@@ -247,6 +247,24 @@ closed! {
         /// Something else.
         Other = "other",
     }
+    /// How grave a line of the log is.
+    LogLevel("level") {
+        /// Something is broken.
+        Error = "error",
+        /// Something is odd.
+        Warn = "warn",
+        /// What an operator wants to know.
+        Info = "info",
+        /// What a developer wants to know.
+        Debug = "debug",
+        /// Every step.
+        Trace = "trace",
+    }
+    /// Why a line of the log was not written.
+    Suppression("cause") {
+        /// Its place in the program had written as many as `log.repeats` allows.
+        Rate = "rate",
+    }
     /// Why a batch was closed.
     Flush("cause") {
         /// It is full.

@@ -1,0 +1,178 @@
+use super::*;
+use crate::config::LogFormat;
+use crate::memory::ManualClock;
+use std::sync::PoisonError;
+use tracing::subscriber::with_default;
+
+/// Keeps what is written, or refuses it.
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    lines: Arc<Mutex<Vec<String>>>,
+    /// Every so many lines one is refused; 0: none.
+    refuse_every: usize,
+    asked: usize,
+}
+
+impl Kept {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Sink for Kept {
+    fn write(&mut self, line: &[u8], _: u64) -> io::Result<()> {
+        self.asked += 1;
+        if self.refuse_every > 0 && self.asked.is_multiple_of(self.refuse_every) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let line = String::from_utf8_lossy(line).trim_end().to_owned();
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        Ok(())
+    }
+}
+
+struct Rig {
+    kept: Kept,
+    counts: Counts,
+    clock: Arc<ManualClock>,
+    capture: Capture,
+    writer: Writer,
+    lines: Receiver<Option<Line>>,
+}
+
+fn rig(repeats: u64, queue: usize, kept: Kept) -> Rig {
+    let clock = Arc::new(ManualClock::default());
+    let counts = Counts::new().unwrap();
+    let limiter: Shared = Arc::new(Mutex::new(Limiter::new(repeats)));
+    let (sender, lines) = sync_channel(queue);
+    let capture = Capture {
+        limiter: Arc::clone(&limiter),
+        lines: sender,
+        counts: counts.clone(),
+        clock: clock.clone(),
+    };
+    let identity = Identity {
+        component: "decode".to_owned(),
+        instance: "i-0".to_owned(),
+        pipeline: "treble".to_owned(),
+    };
+    let writer = Writer {
+        identity,
+        format: LogFormat::Json,
+        coloured: false,
+        sink: Box::new(kept.clone()),
+        limiter,
+        counts: counts.clone(),
+        clock: clock.clone(),
+    };
+    Rig { kept, counts, clock, capture, writer, lines }
+}
+
+/// Logs as `work` does, and writes it all.
+fn run(rig: Rig, work: impl FnOnce()) -> (Vec<serde_json::Value>, [u64; 3]) {
+    let Rig { kept, counts, capture, writer, lines, .. } = rig;
+    with_default(tracing_subscriber::registry().with(capture), work);
+    // The capture is gone, and with it the queue's other end.
+    writer.run(&lines, &AtomicBool::new(false));
+    let parsed = kept.take().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (parsed, counts.sums())
+}
+
+#[test]
+fn events_and_the_spans_around_them_become_lines() {
+    let rig = rig(0, 100, Kept::default());
+    let (lines, counts) = run(rig, || {
+        let span = tracing::info_span!("stream", stream_id = "clip", trace_id = tracing::field::Empty);
+        span.record("trace_id", "0af7651916cd43dd8448eb211c80319c");
+        let _entered = span.enter();
+        let cause = io::Error::other("password=hunter2");
+        let error: &(dyn std::error::Error + 'static) = &cause;
+        tracing::warn!(
+            event = Event::DeadLetter.text(),
+            code = "gap",
+            partition = 3,
+            error,
+            "dead {}",
+            "letter"
+        );
+    });
+    assert_eq!(counts, [1, 0, 0]);
+    let line = &lines[0];
+    assert_eq!(line["message"], "dead letter");
+    assert_eq!(line["stream_id"], "clip");
+    assert_eq!(line["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(line["record_partition"], 3);
+    assert_eq!(line["error"], "password=***");
+    assert_eq!(line["target"], module_path!());
+}
+
+#[test]
+fn a_place_that_repeats_itself_is_cut_short_and_told_of() {
+    let rig = rig(5, 1_000, Kept::default());
+    let clock = Arc::clone(&rig.clock);
+    let (lines, counts) = run(rig, || {
+        for number in 0..100 {
+            tracing::warn!(number, "again");
+        }
+        tracing::info!("once");
+        clock.advance(Duration::from_millis(1));
+    });
+    assert_eq!(counts, [7, 95, 0], "five, the other place, and the line that stands for 95");
+    let told = lines.last().unwrap();
+    assert_eq!((told["event"].as_str(), told["suppressed"].as_i64()), (Some("lines_suppressed"), Some(95)));
+    assert_eq!(told["level"], "WARN");
+    assert!(told["attributes"]["place"].as_str().unwrap().contains("tests.rs:"), "{told}");
+}
+
+#[test]
+fn lines_offered_are_written_suppressed_or_dropped() {
+    let mut kept = Kept::default();
+    kept.refuse_every = 7;
+    let rig = rig(40, 30, kept);
+    let (lines, [written, suppressed, dropped]) = run(rig, || {
+        for number in 0..100 {
+            tracing::warn!(number, "one place");
+        }
+        for number in 0..20 {
+            tracing::error!(number, "another");
+        }
+    });
+    assert_eq!(lines.len() as u64, written, "what is counted as written is there");
+    // The line that tells what was suppressed was offered as well.
+    assert_eq!(written + suppressed + dropped, 100 + 20 + 1);
+    assert_eq!(suppressed, 60);
+    assert!(dropped > 30, "the queue was full, the sink refused: {dropped}");
+}
+
+#[test]
+fn a_process_that_ends_writes_what_waits() {
+    let rig = rig(0, 100, Kept::default());
+    let kept = rig.kept.clone();
+    let Rig { capture, writer, .. } = rig;
+    drop(capture);
+    let (lines, log) = spawn(writer).unwrap();
+    let line = Line {
+        unix_us: 0,
+        level: tracing::Level::INFO,
+        target: "a".to_owned(),
+        message: "the last words".to_owned(),
+        fields: Vec::new(),
+    };
+    lines.try_send(Some(line)).unwrap();
+    drop(log);
+    assert!(kept.take()[0].contains("the last words"));
+}
+
+#[test]
+fn a_component_is_its_stage_or_all_of_them() {
+    let config = |stages: &[&str]| {
+        let surroundings = crate::config::Surroundings::default();
+        let mut config =
+            crate::config::load(&crate::config::Request::default(), &surroundings).unwrap().config;
+        config.stages = stages.iter().map(|stage| (*stage).to_owned()).collect();
+        config
+    };
+    assert_eq!(Component::Stages.name(&config(&["upscale"])), "upscale");
+    assert_eq!(Component::Stages.name(&config(&["decode", "upscale"])), "pipeline");
+    assert_eq!(Component::Lag.name(&config(&["decode"])), "lag");
+}
