@@ -87,7 +87,7 @@ fn each_line_of_a_real_run_is_as_the_schema_says_and_counted() -> Result<()> {
         ("log.format", "json".to_owned()),
         ("log.file", log.display().to_string()),
         ("log.level", "debug".to_owned()),
-        ("log.repeats", "20".to_owned()),
+        ("log.repeats", "5".to_owned()),
         ("flow.dead_letters_per_minute", "1000000".to_owned()),
     ];
     let mut worker = Worker::new(stack, prefix, "decode,upscale,encode", "only", &settings)?;
@@ -113,7 +113,7 @@ fn each_line_of_a_real_run_is_as_the_schema_says_and_counted() -> Result<()> {
         "{ended:?}"
     );
     let letters = of("dead_letter");
-    ensure!(!letters.is_empty() && letters.len() <= 40, "{} lines of dead letters", letters.len());
+    ensure!(!letters.is_empty() && letters.len() < 100, "{} lines of dead letters", letters.len());
     ensure!(
         letters.iter().all(|line| line["error_category"] == "input" && line["record_partition"].is_i64())
     );
@@ -158,7 +158,7 @@ fn no_planted_secret_is_logged_told_or_shown() -> Result<()> {
         &["run"],
         &["lag"],
         &["validate", "--set", &format!("registry.url={url}")],
-        &["run", "--set", &format!("kafka.properties.\"sasl.jaas.config\"=password=\"{}\";", SECRETS[3])],
+        &["run", "-X", &format!("sasl.jaas.config=password=\"{}\";", SECRETS[3])],
     ];
     for verb in verbs {
         for format in ["json", "text"] {

@@ -169,7 +169,7 @@ fn spawn(writer: Writer) -> io::Result<(SyncSender<Option<Line>>, Log)> {
     let asked = Arc::clone(&end);
     let write = move || {
         writer.run(&lines, &asked);
-        drop(tell.try_send(()));
+        tell.try_send(()).ok();
     };
     thread::Builder::new().name("log".to_owned()).spawn(write)?;
     Ok((sender.clone(), Log { end, wake: sender, ended }))
@@ -197,7 +197,7 @@ impl Drop for Log {
         // A queue that is full keeps the writer awake as well.
         drop(self.wake.try_send(None));
         // Where it takes longer, what is left is lost with the process.
-        drop(self.ended.recv_timeout(PATIENCE));
+        self.ended.recv_timeout(PATIENCE).ok();
     }
 }
 
