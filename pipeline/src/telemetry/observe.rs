@@ -106,7 +106,7 @@ impl SegmentTelemetry {
         self.clock.unix_us() as f64 / 1e6
     }
 
-    fn dead_letter(&self, partition: i32, code: &'static str) {
+    fn dead_letter(&self, code: &'static str) {
         let kind = ErrorType::of(code).unwrap_or_else(|| {
             self.metrics.unknown_errors.inc();
             ErrorType::Other

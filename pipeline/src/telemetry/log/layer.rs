@@ -4,6 +4,7 @@
 use super::count::Counts;
 use super::limit::Limiter;
 use super::line::{Line, Value};
+use super::site::Site;
 use crate::ports::Clock;
 use std::error::Error;
 use std::fmt;
@@ -11,27 +12,10 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Subscriber};
+use tracing_log::NormalizeEvent;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
-
-/// A place of the program that writes lines, compared by where its description lies: each call site has one.
-#[derive(Debug, Clone)]
-pub(super) struct Site(pub(super) &'static Metadata<'static>);
-
-impl PartialEq for Site {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.0, other.0)
-    }
-}
-
-impl Eq for Site {}
-
-impl std::hash::Hash for Site {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        std::ptr::from_ref(self.0).hash(state);
-    }
-}
 
 /// Shared by all threads that log and the writer, which tells what was suppressed.
 pub(super) type Shared = Arc<Mutex<Limiter<Site>>>;
@@ -66,13 +50,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let place = event.metadata();
+        let bridged = event.normalized_metadata();
+        let site = bridged.as_ref().map_or_else(|| Site::Call(event.metadata()), Site::module);
+        let level = site.level();
         let admitted = {
             let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
-            limiter.admits(&Site(place), self.clock.now())
+            limiter.admits(&site, self.clock.now())
         };
         if !admitted {
-            self.counts.suppressed(*place.level());
+            self.counts.suppressed(level);
             return;
         }
         let mut fields = Fields::default();
@@ -82,14 +68,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
             }
         }
         event.record(&mut fields);
+        if bridged.is_some() {
+            fields.values.retain(|(name, _)| !name.starts_with("log."));
+        }
         let line = Line {
             unix_us: self.clock.unix_us(),
-            level: *place.level(),
-            target: place.target().to_owned(),
+            level,
+            target: site.target().to_owned(),
             message: fields.message,
             fields: fields.values,
         };
-        let level = line.level;
         if self.lines.try_send(Some(line)).is_err() {
             self.counts.dropped(level);
         }

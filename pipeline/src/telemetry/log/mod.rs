@@ -5,8 +5,8 @@
 //! offered = written + suppressed + dropped, and each of the three is a metric. Deliberately absent: sending lines over the network,
 //! which is the work of Fluent Bit and its like (`monitoring/logs`).
 //!
-//! [`event`] what lines tell of · [`schema`] their fields · `line` a line, written · `limit` how often a place is heard ·
-//! `file` rotation · `count` what became of lines.
+//! [`event`] what lines tell of · [`schema`] their fields · `line` a line, written · `site` who writes · `limit` how often a place is
+//! heard · `file` rotation · `count` what became of lines.
 
 mod count;
 pub mod event;
@@ -15,6 +15,7 @@ mod layer;
 mod limit;
 mod line;
 pub mod schema;
+mod site;
 mod writer;
 
 use crate::clock::SystemClock;

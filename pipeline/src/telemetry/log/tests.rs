@@ -3,6 +3,7 @@ use crate::config::LogFormat;
 use crate::memory::ManualClock;
 use std::sync::PoisonError;
 use tracing::subscriber::with_default;
+use tracing_log::log::Record;
 
 /// Keeps what is written, or refuses it.
 #[derive(Debug, Clone, Default)]
@@ -122,6 +123,30 @@ fn a_place_that_repeats_itself_is_cut_short_and_told_of() {
     assert_eq!((told["event"].as_str(), told["suppressed"].as_i64()), (Some("lines_suppressed"), Some(95)));
     assert_eq!(told["level"], "WARN");
     assert!(told["attributes"]["place"].as_str().unwrap().contains("tests.rs:"), "{told}");
+}
+
+/// Libraries speak through the crate `log`: each module is a place of its own, and its name is the line's target.
+#[test]
+fn lines_of_libraries_are_told_apart_by_their_module() {
+    let rig = rig(3, 1_000, Kept::default());
+    let say = |target| {
+        let mut record = Record::builder();
+        record.level(tracing_log::log::Level::Warn).target(target);
+        tracing_log::format_trace(&record.args(format_args!("said")).build()).unwrap();
+    };
+    let (lines, counts) = run(rig, || {
+        (0..10).for_each(|_| say("one::module"));
+        say("another::module");
+    });
+    assert_eq!(counts, [5, 7, 0], "three and one, and the line that stands for seven");
+    let targets: Vec<_> = lines.iter().map(|line| line["target"].as_str().unwrap()).collect();
+    assert_eq!(targets.iter().filter(|target| **target == "another::module").count(), 1);
+    let told = lines.last().unwrap();
+    assert_eq!(
+        (told["suppressed"].as_i64(), told["attributes"]["place"].as_str()),
+        (Some(7), Some("one::module"))
+    );
+    assert!(lines[0].get("attributes").is_none(), "what the bridge adds is no attribute: {}", lines[0]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::count::Counts;
 use super::event::Event;
 use super::file::RotatingFile;
-use super::layer::{Shared, Site};
+use super::layer::Shared;
 use super::line::{Identity, Line, Value};
 use crate::config::LogFormat;
 use crate::ports::Clock;
@@ -107,17 +107,16 @@ impl Writer {
                 None => limiter.rest(),
             }
         };
-        for (Site(place), count) in told {
-            let at = format!("{}:{}", place.file().unwrap_or_default(), place.line().unwrap_or_default());
+        for (site, count) in told {
             self.write(Line {
                 unix_us: self.clock.unix_us(),
-                level: *place.level(),
-                target: place.target().to_owned(),
+                level: site.level(),
+                target: site.target().to_owned(),
                 message: "lines of one place were suppressed".to_owned(),
                 fields: vec![
                     ("event", Value::Text(Event::LinesSuppressed.text().to_owned())),
                     ("suppressed", Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))),
-                    ("place", Value::Text(at)),
+                    ("place", Value::Text(site.place())),
                 ],
             });
         }
