@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Configures and starts the parts of an instance. Sourced by up and node, after lib.sh; reads NODES, REGISTRY and OWNER.
+# Configures and starts the parts of an instance. Sourced by up and node, after lib.sh; reads NODES, SECURE, REGISTRY and OWNER.
 # shellcheck disable=SC2153 # they are set by the scripts that source this
 
 START_TIMEOUT_S="${TREBLE_START_TIMEOUT_S:-120}"
@@ -69,6 +69,7 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 broker.session.timeout.ms=$((NODES > 1 ? 3000 : 9000))
 broker.heartbeat.interval.ms=500
 END
+  if [[ $SECURE == yes ]]; then secure_node "$node/server.properties"; fi
 }
 
 # jvm PART: the class path and logging of a Kafka process.
@@ -113,10 +114,11 @@ format_nodes() {
 }
 
 format_node() {
-  local node="$DIR/node-$1" options
+  local node="$DIR/node-$1" options users=()
   mapfile -t options < <(jvm "node-$1")
+  if [[ $SECURE == yes ]]; then mapfile -t users < <(scram_users); fi
   "$JAVA" -Xmx128m -XX:TieredStopAtLevel=1 "${options[@]}" kafka.tools.StorageTool format \
-    -t "$(cat "$DIR/cluster.id")" -c "$node/server.properties" </dev/null >"$node/console.log" 2>&1 9>&- || {
+    -t "$(cat "$DIR/cluster.id")" -c "$node/server.properties" "${users[@]}" </dev/null >"$node/console.log" 2>&1 9>&- || {
     explain_failure "node-$1"
     die "the storage of node $1 in $DIR could not be formatted" 69
   }

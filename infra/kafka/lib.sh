@@ -138,7 +138,10 @@ setting() { sed -n "s/^$2=//p" "$1" | head -n 1; }
 
 node_count() { find "$DIR" -maxdepth 1 -name 'node-*' -type d 2>/dev/null | wc -l; }
 
-node_port() { setting "$DIR/node-$1/server.properties" advertised.listeners | sed 's/.*://'; }
+# listener_port NODE LISTENER: its port; nothing where it has no such listener.
+listener_port() { setting "$DIR/node-$1/server.properties" advertised.listeners | sed -n "s|.*$2://[^,]*:\([0-9]*\).*|\1|p"; }
+
+node_port() { listener_port "$1" PLAINTEXT; }
 
 bootstrap_servers() {
   local id servers=""

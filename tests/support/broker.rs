@@ -45,7 +45,15 @@ impl LocalStack {
     /// # Errors
     /// When a part does not come up: the message holds the end of its log.
     pub fn start(nodes: u8) -> Result<Self> {
-        Self::launch(nodes, true)
+        Self::launch(nodes, &[])
+    }
+
+    /// One broker that also has doors for users with a password and for clients with a certificate, and a schema registry.
+    ///
+    /// # Errors
+    /// When a part does not come up.
+    pub fn start_secure() -> Result<Self> {
+        Self::launch(1, &["--secure"])
     }
 
     /// As [`LocalStack::start`], without the schema registry.
@@ -53,7 +61,7 @@ impl LocalStack {
     /// # Errors
     /// When a broker does not come up.
     pub fn start_without_registry(nodes: u8) -> Result<Self> {
-        Self::launch(nodes, false)
+        Self::launch(nodes, &["--no-registry"])
     }
 
     /// One single-node stack for all tests of this process that do not disturb it; give each test its own topics.
@@ -74,16 +82,14 @@ impl LocalStack {
         Ok(SHARED.get_or_init(|| stack))
     }
 
-    fn launch(nodes: u8, registry: bool) -> Result<Self> {
+    fn launch(nodes: u8, more: &[&str]) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("treble-stack-")
             .tempdir()
             .context("no temporary folder for a private Kafka")?;
         let (nodes, owner) = (nodes.to_string(), std::process::id().to_string());
         let mut options = vec!["--nodes", &nodes, "--ports", "auto", "--owner", &owner];
-        if !registry {
-            options.push("--no-registry");
-        }
+        options.extend(more);
         run_script("up", &options, dir.path())?;
         let endpoints = read_endpoints(dir.path())?;
         Ok(Self { dir, endpoints })
@@ -158,6 +164,20 @@ impl LocalStack {
     /// When there is no such part.
     pub fn wake(&self, part: &str) -> Result<()> {
         run_script("node", &["wake", part], self.dir.path())
+    }
+
+    /// What a secure stack made for its clients: keys, passwords, and the configurations `sasl.toml` and `mutual.toml`.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.dir.path().join("secrets")
+    }
+
+    /// Gives `user` of a secure stack the password in `file`; nobody but the broker is told.
+    ///
+    /// # Errors
+    /// When there are no users.
+    pub fn set_password(&self, user: &str, file: &Path) -> Result<()> {
+        run_script("password", &[user, &file.display().to_string()], self.dir.path())
     }
 
     fn node(&self, verb: &str, id: u8) -> Result<()> {

@@ -16,6 +16,7 @@ use treble_analyse::lake::LakeError;
 use treble_core::StageError;
 
 const START_KAFKA: &str = "start the local one with `make kafka-up`, or name yours with --bootstrap-servers or TREBLE_BOOTSTRAP_SERVERS";
+const TRUST_KAFKA: &str = "kafka.security_protocol must be what the port speaks, kafka.ssl_ca_file the authority of the brokers' certificates, kafka.ssl_certificate_file one that they trust";
 const START_REGISTRY: &str = "start the local one with `make kafka-up`, or name yours with --registry-url or TREBLE_SCHEMA_REGISTRY_URL";
 const BASELINE: &str = "or go without a model: --set upscale.mode=baseline";
 
@@ -27,6 +28,17 @@ impl From<KafkaFault> for Failure {
                 Self::new(Exit::Unavailable, format!("cannot reach Kafka at {servers}"))
                     .because(detail)
                     .mend(START_KAFKA)
+            }
+            KafkaFault::Login { servers, detail } => Self::new(
+                Exit::Permission,
+                format!("Kafka at {servers} does not let this client in"),
+            )
+            .because(detail)
+            .mend("check kafka.sasl_mechanism, kafka.sasl_username and what kafka.sasl_password_file holds"),
+            KafkaFault::Handshake { servers, detail } => {
+                Self::new(Exit::Config, format!("no secure connection with Kafka at {servers}"))
+                    .because(detail)
+                    .mend(TRUST_KAFKA)
             }
             KafkaFault::NoTopic { .. } => {
                 Self::new(Exit::Unavailable, what).mend("create the topics: treble topics create")

@@ -5,6 +5,7 @@ use super::fault::{KafkaFault, Listener};
 use super::fetcher::Position;
 use crate::config::KafkaConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -65,6 +66,8 @@ impl Admin {
     pub fn connect(config: &KafkaConfig) -> Result<Self, KafkaFault> {
         let listener = Listener::new(&config.bootstrap_servers);
         let client = client::base(config)?
+            // That the port speaks TLS and the client does not is no error to librdkafka.
+            .set_log_level(RDKafkaLogLevel::Info)
             .create_with_context(listener.clone())
             .map_err(|error| KafkaFault::client(&error))?;
         let runtime = Builder::new_current_thread().enable_all().build();

@@ -3,6 +3,7 @@
 use super::headers;
 use crate::flow::contact::{self, Connection};
 use crate::ports::{InRecord, PortError, Source, SourceEvent};
+use crate::redact::redact;
 use bytes::Bytes;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
@@ -270,7 +271,7 @@ fn polled_error(error: &KafkaError) -> Result<(), PortError> {
 }
 
 fn fatal(what: &str, error: &KafkaError) -> PortError {
-    PortError::Fatal(format!("{what}: {error}"))
+    PortError::Fatal(redact(&format!("{what}: {error}")).into_owned())
 }
 
 fn retriable(what: &str, error: &KafkaError) -> PortError {

@@ -1,5 +1,6 @@
 //! What goes wrong with a cluster, said for people; and a client context that remembers why.
 
+use crate::redact::redact;
 use crate::secret::SecretError;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -15,6 +16,22 @@ pub enum KafkaFault {
     /// Nobody answers.
     #[error("Kafka at {servers} does not answer: {detail}")]
     Unreachable {
+        /// The brokers asked.
+        servers: String,
+        /// What the client met.
+        detail: String,
+    },
+    /// Brokers answer, and do not let this client in.
+    #[error("Kafka at {servers} does not let this client in: {detail}")]
+    Login {
+        /// The brokers asked.
+        servers: String,
+        /// What they said.
+        detail: String,
+    },
+    /// The two sides do not agree on TLS: one does not trust the other's certificate, or only one speaks it.
+    #[error("no secure connection with Kafka at {servers}: {detail}")]
+    Handshake {
         /// The brokers asked.
         servers: String,
         /// What the client met.
@@ -56,8 +73,21 @@ pub enum KafkaFault {
 }
 
 impl KafkaFault {
+    /// librdkafka repeats the property that it refuses, whatever it holds.
     pub(super) fn client(error: &KafkaError) -> Self {
-        Self::Client { detail: error.to_string() }
+        Self::Client { detail: redact(&error.to_string()).into_owned() }
+    }
+
+    /// No connection comes about. librdkafka tries for ever, and tells only in words whether there is hope.
+    fn cut_off(servers: &str, detail: String) -> Self {
+        let servers = servers.to_owned();
+        if detail.contains("SASL") && detail.contains("uthentication") {
+            Self::Login { servers, detail }
+        } else if detail.contains("SSL") {
+            Self::Handshake { servers, detail }
+        } else {
+            Self::Unreachable { servers, detail }
+        }
     }
 
     /// What `error` means, met while doing `action`.
@@ -70,8 +100,7 @@ impl KafkaFault {
         let lost =
             [Code::BrokerTransportFailure, Code::AllBrokersDown, Code::OperationTimedOut, Code::Resolve];
         if code.is_some_and(|code| lost.contains(&code)) {
-            let detail = context.last().unwrap_or_else(|| error.to_string());
-            return Self::Unreachable { servers: context.servers.clone(), detail };
+            return Self::cut_off(&context.servers, context.last().unwrap_or_else(|| error.to_string()));
         }
         let denied = [
             Code::TopicAuthorizationFailed,
@@ -133,6 +162,10 @@ impl Listener {
 impl ClientContext for Listener {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, message, "librdkafka");
+        // The error events of a client that nobody polls wait in vain; its log comes at once.
+        if facility == "FAIL" {
+            self.hear(reason_of(message), 0);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -169,6 +202,22 @@ mod tests {
     fn reasons_are_told_without_noise() {
         let text = "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)";
         assert_eq!(reason_of(text), "Connect to ipv4#127.0.0.1:1 failed: Connection refused");
+    }
+
+    #[test]
+    fn who_is_not_let_in_is_told_so() {
+        let of = |detail: &str| KafkaFault::cut_off("k:1", detail.to_owned());
+        let refused = "SASL authentication error: Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM-SHA-512";
+        assert!(matches!(of(refused), KafkaFault::Login { .. }));
+        for detail in [
+            "SSL handshake failed: error:0A000086:SSL routines::certificate verify failed",
+            "Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42",
+            "Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol configuration (connecting to a SSL listener?)",
+        ] {
+            assert!(matches!(of(detail), KafkaFault::Handshake { .. }), "{detail}");
+        }
+        let refused = "Connect to ipv4#127.0.0.1:1 failed: Connection refused";
+        assert!(matches!(of(refused), KafkaFault::Unreachable { .. }));
     }
 
     #[test]

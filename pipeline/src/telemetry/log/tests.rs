@@ -191,7 +191,7 @@ fn a_process_that_ends_writes_what_waits() {
 #[test]
 fn a_component_is_its_stage_or_all_of_them() {
     let config = |stages: &[&str]| {
-        let surroundings = crate::config::Surroundings::default();
+        let surroundings = crate::config::Surroundings { host_name: "host".to_owned(), ..Default::default() };
         let mut config =
             crate::config::load(&crate::config::Request::default(), &surroundings).unwrap().config;
         config.stages = stages.iter().map(|stage| (*stage).to_owned()).collect();

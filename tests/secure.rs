@@ -1,0 +1,150 @@
+//! Kafka behind passwords (SASL_SSL, SCRAM-SHA-512) and behind certificates (mTLS): who may enter works, who may not is told why.
+
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+use treble_test_support::broker::LocalStack;
+use treble_test_support::certificates::Authority;
+use treble_test_support::clips;
+use treble_test_support::configuration::free_port;
+use treble_test_support::http::get;
+use treble_test_support::kafka::PATIENCE;
+use treble_test_support::process::{self, Background};
+
+/// A user's folder with clips, and the way into the cluster.
+struct User {
+    folder: TempDir,
+    configuration: PathBuf,
+    prefix: &'static str,
+}
+
+impl User {
+    fn new(configuration: PathBuf, prefix: &'static str) -> Result<Self> {
+        let user = Self { folder: tempfile::tempdir()?, configuration, prefix };
+        for name in ["first", "second"] {
+            fs::write(user.path(&format!("{name}.wav")), clips::chirp(name, 16_000, 2).bytes)?;
+        }
+        user.succeeds(&["topics", "create"])?;
+        Ok(user)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, words: &[&str]) -> Result<Command> {
+        let mut command = Command::new(process::binary()?);
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env("TREBLE_CONFIG", &self.configuration).env("TREBLE_PREFIX", self.prefix).args(words);
+        Ok(command)
+    }
+
+    fn runs(&self, words: &[&str]) -> Result<Output> {
+        Ok(self.command(words)?.output()?)
+    }
+
+    fn succeeds(&self, words: &[&str]) -> Result<()> {
+        let output = self.runs(words)?;
+        ensure!(output.status.success(), "{words:?}: {output:?}");
+        Ok(())
+    }
+
+    /// Fails with `code`, and says all of `told` on either stream.
+    fn fails(&self, words: &[&str], code: i32, told: &[&str]) -> Result<()> {
+        let output = self.runs(words)?;
+        let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.code() == Some(code), "{words:?} ended with {}: {said}", output.status);
+        for words in told {
+            ensure!(said.contains(words), "{words:?} is not in: {said}");
+        }
+        Ok(())
+    }
+
+    /// Starts all stages in one process, and waits until they are ready.
+    fn stages(&self) -> Result<(Background, u16)> {
+        let port = free_port()?;
+        let listen = format!("127.0.0.1:{port}");
+        let log = fs::File::create(self.path("run.log"))?;
+        let mut command = self.command(&["run", "--listen", &listen, "--instance-id", "only"])?;
+        let running = Background::of(command.stdout(Stdio::null()).stderr(log).spawn()?);
+        self.wait("the stages are ready", || {
+            get(port, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+        })?;
+        Ok((running, port))
+    }
+
+    fn wait(&self, what: &str, is_so: impl Fn() -> bool) -> Result<()> {
+        let (step, mut waited) = (Duration::from_millis(100), Duration::ZERO);
+        while !is_so() {
+            let log = || fs::read_to_string(self.path("run.log")).unwrap_or_default();
+            ensure!(waited < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", log());
+            thread::park_timeout(step);
+            waited += step;
+        }
+        Ok(())
+    }
+
+    /// Sends a clip through the stages; what comes back is what the offline verb writes.
+    fn circle(&self, name: &str) -> Result<()> {
+        let (clip, online, offline) =
+            (format!("{name}.wav"), format!("{name}.flac"), format!("{name}.offline.flac"));
+        self.succeeds(&["publish", &clip])?;
+        self.succeeds(&["fetch", name, "-o", &online, "--follow", "--timeout", "120"])?;
+        self.succeeds(&["upscale", &clip, "-o", &offline])?;
+        ensure!(fs::read(self.path(&online))? == fs::read(self.path(&offline))?, "{name} differs");
+        Ok(())
+    }
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("UTF-8")
+}
+
+#[test]
+fn a_password_lets_in_and_a_wrong_one_is_told_of() -> Result<()> {
+    let stack = LocalStack::start_secure()?;
+    let user = User::new(stack.secrets().join("sasl.toml"), "passwords")?;
+    let (running, _) = user.stages()?;
+    user.circle("first")?;
+    running.end()?;
+
+    fs::write(user.path("wrong"), "not-the-password")?;
+    let wrong = ["publish", "second.wav", "--set", "kafka.sasl_password_file=wrong"];
+    let says = ["does not let this client in", "invalid credentials", "kafka.sasl_password_file"];
+    user.fails(&wrong, 77, &says)?;
+    let stranger = stack.secrets().join("stranger.password");
+    let stranger = format!("kafka.sasl_password_file={}", text(&stranger)?);
+    let may_nothing = ["--set", "kafka.sasl_username=stranger", "--set", &stranger];
+    user.fails(&[&["topics", "create"][..], &may_nothing].concat(), 77, &["uthorization", "ACLs"])?;
+    let clear = ["doctor", "--set", "kafka.security_protocol=SASL_PLAINTEXT"];
+    user.fails(&clear, 78, &["no secure connection", "kafka.security_protocol"])
+}
+
+#[test]
+fn a_certificate_lets_in_and_none_or_another_does_not() -> Result<()> {
+    let stack = LocalStack::start_secure()?;
+    let user = User::new(stack.secrets().join("mutual.toml"), "certificates")?;
+    let (running, _) = user.stages()?;
+    user.circle("first")?;
+    running.end()?;
+
+    let foreign = Authority::new(user.folder.path())?;
+    let identity = foreign.issue("somebody")?;
+    let certificate = format!("kafka.ssl_certificate_file={}", text(&identity.certificate)?);
+    let key = format!("kafka.ssl_key_file={}", text(&identity.key)?);
+    let authority = format!("kafka.ssl_ca_file={}", text(&foreign.certificate())?);
+    let none = ["--set", "kafka.ssl_certificate_file=", "--set", "kafka.ssl_key_file="];
+    let other = ["--set", &certificate, "--set", &key];
+    let mistrusting = ["--set", &authority];
+    let clear =
+        [&none[..], &["--set", "kafka.ssl_ca_file=", "--set", "kafka.security_protocol=PLAINTEXT"]].concat();
+    for settings in [&none[..], &other, &mistrusting, &clear] {
+        let says = ["no secure connection", "kafka.ssl_ca_file", "kafka.ssl_certificate_file"];
+        user.fails(&[&["publish", "second.wav"][..], settings].concat(), 78, &says)?;
+    }
+    Ok(())
+}
