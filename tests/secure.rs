@@ -148,3 +148,30 @@ fn a_certificate_lets_in_and_none_or_another_does_not() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_password_that_was_changed_is_followed_without_a_restart() -> Result<()> {
+    let stack = LocalStack::start_secure()?;
+    let user = User::new(stack.secrets().join("sasl.toml"), "rotation")?;
+    let (running, _) = user.stages()?;
+    user.circle("first")?;
+
+    let (file, fresh) = (stack.secrets().join("treble.password"), user.path("fresh"));
+    let old = user.path("old");
+    fs::copy(&file, &old)?;
+    fs::write(&fresh, "a-password-of-today\n")?;
+    stack.set_password("treble", &fresh)?;
+    // As those do who manage secrets: in one step.
+    fs::rename(&fresh, &file)?;
+    let refused = format!("kafka.sasl_password_file={}", text(&old)?);
+    user.fails(&["topics", "check", "--set", &refused], 77, &["invalid credentials"])?;
+    // Every connection is lost, and each client has to log in again.
+    stack.stop_node(1)?;
+    stack.start_node(1)?;
+    user.circle("second")?;
+    running.end()?;
+    let log = fs::read_to_string(user.path("run.log"))?;
+    ensure!(log.contains("the password was changed, and is followed"), "{log}");
+    ensure!(!log.contains("a-password-of-today"), "the password is told");
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! Where a topic's partitions begin and end.
 
+use super::login::ClientSettings;
 use crate::ports::PortError;
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks where partitions of one topic begin and end.
 pub struct LogBounds {
-    config: ClientConfig,
+    settings: ClientSettings,
     topic: String,
     /// Built anew after a failure: a client that saw all brokers go may stay deaf after they are back.
     reader: Option<BaseConsumer>,
@@ -24,17 +24,18 @@ impl fmt::Debug for LogBounds {
 }
 
 impl LogBounds {
-    /// `config` is that of a plain consumer; it joins nothing.
+    /// `settings` are those of a plain consumer; it joins nothing.
     #[must_use]
-    pub fn new(config: ClientConfig, topic: &str) -> Self {
-        Self { config, topic: topic.to_owned(), reader: None }
+    pub fn new(settings: ClientSettings, topic: &str) -> Self {
+        Self { settings, topic: topic.to_owned(), reader: None }
     }
 
     /// The first offset of `partition`, and the last stable one: what a `read_committed` reader finds between.
     pub fn of(&mut self, partition: i32) -> Result<(i64, i64), PortError> {
-        let reader = match self.reader.take() {
+        let renewed = self.settings.is_renewed();
+        let reader = match self.reader.take().filter(|_| !renewed) {
             Some(reader) => reader,
-            None => self.config.create().map_err(|error| PortError::Fatal(format!("reader: {error}")))?,
+            None => self.settings.create().map_err(|error| PortError::Fatal(format!("reader: {error}")))?,
         };
         match reader.fetch_watermarks(&self.topic, partition, PATIENCE) {
             Ok(bounds) => {

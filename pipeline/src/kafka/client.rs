@@ -1,15 +1,15 @@
 //! librdkafka configuration: what exactly-once rests on is set here and cannot be overridden.
 
+use super::login::ClientSettings;
 use crate::config::KafkaConfig;
-use crate::secret::{self, SecretError};
-use rdkafka::ClientConfig;
+use crate::secret::SecretError;
 
 /// The longest record of any topic, in bytes: what producers may send and consumers must be able to take.
 const MAX_RECORD_BYTES: u32 = treble_schemas::topic::MAX_DEAD_LETTER_BYTES;
 
 /// What every client needs to reach the cluster.
-pub fn base(config: &KafkaConfig) -> Result<ClientConfig, SecretError> {
-    let mut client = ClientConfig::new();
+pub fn base(config: &KafkaConfig) -> Result<ClientSettings, SecretError> {
+    let mut client = ClientSettings::new(config)?;
     for (key, value) in &config.properties {
         client.set(key, value);
     }
@@ -20,12 +20,6 @@ pub fn base(config: &KafkaConfig) -> Result<ClientConfig, SecretError> {
         .set("socket.connection.setup.timeout.ms", "5000");
     if config.security_protocol.is_sasl() {
         client.set("sasl.mechanism", config.sasl_mechanism.name());
-        if let Some(username) = &config.sasl_username {
-            client.set("sasl.username", username);
-        }
-        if let Some(path) = &config.sasl_password_file {
-            client.set("sasl.password", secret::read("kafka.sasl_password_file", path)?.reveal());
-        }
     }
     let files = [
         ("ssl.ca.location", &config.ssl_ca_file),
@@ -41,7 +35,7 @@ pub fn base(config: &KafkaConfig) -> Result<ClientConfig, SecretError> {
 }
 
 /// A consumer that sees committed records only, and whose offsets are committed by transactions alone.
-pub fn consumer(config: &KafkaConfig, group: &str) -> Result<ClientConfig, SecretError> {
+pub fn consumer(config: &KafkaConfig, group: &str) -> Result<ClientSettings, SecretError> {
     let mut client = base(config)?;
     client
         .set("group.id", group)
@@ -59,7 +53,7 @@ pub fn consumer(config: &KafkaConfig, group: &str) -> Result<ClientConfig, Secre
 }
 
 /// The consumer of a worker: a static member of its group (KIP-345) under the cooperative protocol (KIP-429).
-pub fn member(config: &KafkaConfig, group: &str, instance: &str) -> Result<ClientConfig, SecretError> {
+pub fn member(config: &KafkaConfig, group: &str, instance: &str) -> Result<ClientSettings, SecretError> {
     let mut client = consumer(config, group)?;
     client
         .set("group.instance.id", instance)
@@ -73,7 +67,7 @@ pub fn member(config: &KafkaConfig, group: &str, instance: &str) -> Result<Clien
 }
 
 /// An idempotent producer that places records as the Java clients do.
-pub fn producer(config: &KafkaConfig) -> Result<ClientConfig, SecretError> {
+pub fn producer(config: &KafkaConfig) -> Result<ClientSettings, SecretError> {
     let mut client = base(config)?;
     client
         .set("enable.idempotence", "true")
@@ -93,7 +87,7 @@ pub fn transactional(
     config: &KafkaConfig,
     transactional_id: &str,
     transaction_timeout_ms: u64,
-) -> Result<ClientConfig, SecretError> {
+) -> Result<ClientSettings, SecretError> {
     let mut client = producer(config)?;
     client
         .set("transactional.id", transactional_id)

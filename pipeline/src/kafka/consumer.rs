@@ -1,6 +1,7 @@
 //! [`Source`] over a group member: callbacks become events, positions are always explicit.
 
 use super::headers;
+use super::login::ClientSettings;
 use crate::flow::contact::{self, Connection};
 use crate::ports::{InRecord, PortError, Source, SourceEvent};
 use crate::redact::redact;
@@ -10,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Con
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientConfig, Offset, Statistics, TopicPartitionList, statistics};
+use rdkafka::{Offset, Statistics, TopicPartitionList, statistics};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ const REBALANCES: usize = 64;
 pub struct MemberContext {
     events: SyncSender<SourceEvent>,
     closing: AtomicBool,
+    /// Set with each statistics: now and then it is time to look after the client.
+    due: AtomicBool,
     on_error: Box<dyn Fn(&str) + Send + Sync>,
     on_contact: Box<dyn Fn(bool) + Send + Sync>,
 }
@@ -46,6 +49,7 @@ impl ClientContext for MemberContext {
         // All of them: heartbeats go over a connection of their own, to the group's coordinator.
         let connections: Vec<Connection> = statistics.brokers.values().map(connection).collect();
         (self.on_contact)(contact::is_reachable(&connections));
+        self.due.store(true, Ordering::Relaxed);
     }
 }
 
@@ -69,6 +73,7 @@ impl ConsumerContext for MemberContext {
 
 /// A member of a consumer group that reads one topic.
 pub struct KafkaSource {
+    settings: ClientSettings,
     consumer: Option<BaseConsumer<MemberContext>>,
     topic: Arc<str>,
     events: Receiver<SourceEvent>,
@@ -88,10 +93,10 @@ impl fmt::Debug for KafkaSource {
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl KafkaSource {
-    /// Joins the group that `config` names and subscribes to `topic`. `on_error` hears of lost connections, `on_contact` every
+    /// Joins the group that `settings` name and subscribes to `topic`. `on_error` hears of lost connections, `on_contact` every
     /// other second whether any broker answers.
     pub fn join(
-        config: &ClientConfig,
+        settings: &ClientSettings,
         topic: &str,
         on_error: impl Fn(&str) + Send + Sync + 'static,
         on_contact: impl Fn(bool) + Send + Sync + 'static,
@@ -100,13 +105,15 @@ impl KafkaSource {
         let context = MemberContext {
             events: sender,
             closing: AtomicBool::new(false),
+            due: AtomicBool::new(false),
             on_error: Box::new(on_error),
             on_contact: Box::new(on_contact),
         };
         let consumer: BaseConsumer<MemberContext> =
-            config.create_with_context(context).map_err(|error| fatal("consumer", &error))?;
+            settings.create_with_context(context).map_err(|error| fatal("consumer", &error))?;
         consumer.subscribe(&[topic]).map_err(|error| fatal("subscribe", &error))?;
-        Ok(Self { consumer: Some(consumer), topic: topic.into(), events, started: BTreeSet::new() })
+        let settings = settings.clone();
+        Ok(Self { settings, consumer: Some(consumer), topic: topic.into(), events, started: BTreeSet::new() })
     }
 
     /// Commits `positions` for the group. Only where they are kept elsewhere: for those who look how far the group is
@@ -117,6 +124,14 @@ impl KafkaSource {
         let mode = if wait { CommitMode::Sync } else { CommitMode::Async };
         let list = self.at(&positions)?;
         self.consumer().commit(&list, mode).map_err(|error| retriable("commit", &error))
+    }
+
+    fn look_after_login(&mut self) {
+        if let Some(consumer) = &self.consumer
+            && consumer.context().due.swap(false, Ordering::Relaxed)
+        {
+            self.settings.renew(consumer.client());
+        }
     }
 
     fn consumer(&self) -> &BaseConsumer<MemberContext> {
@@ -168,6 +183,7 @@ impl Source for KafkaSource {
     type Membership = ConsumerGroupMetadata;
 
     fn poll(&mut self, timeout: Duration) -> Result<Option<SourceEvent>, PortError> {
+        self.look_after_login();
         // Rebalances first: under load there is always another record, and the group must not wait for it.
         if let Ok(event) = self.events.try_recv() {
             if let SourceEvent::Assigned(partitions) = &event {
@@ -283,6 +299,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::ports::Clock;
+    use rdkafka::ClientConfig;
     use rdkafka::mocking::MockCluster;
     use rdkafka::types::RDKafkaErrorCode as Code;
 
@@ -299,7 +316,7 @@ mod tests {
         let contact = move |reachable| {
             told.try_send(reachable).ok();
         };
-        let mut source = KafkaSource::join(&config, "in", |_| (), contact).unwrap();
+        let mut source = KafkaSource::join(&config.into(), "in", |_| (), contact).unwrap();
         let (clock, until) = (SystemClock::new(), Duration::from_secs(16));
         while clock.now() < until {
             source.poll(Duration::from_millis(200)).unwrap();

@@ -1,6 +1,7 @@
 //! Reads a topic's committed records from where one likes, as a member of no group.
 
 use super::fault::{KafkaFault, Listener};
+use super::login::ClientSettings;
 use super::{client, headers};
 use crate::config::KafkaConfig;
 use crate::ports::InRecord;
@@ -38,6 +39,7 @@ pub enum Polled {
 
 /// Reads one topic.
 pub struct Fetcher {
+    settings: ClientSettings,
     consumer: BaseConsumer<Listener>,
     listener: Listener,
     topic: Arc<str>,
@@ -57,11 +59,18 @@ impl Fetcher {
     /// A reader of `topic` in the cluster of `config`; it joins no group and commits nothing.
     pub fn connect(config: &KafkaConfig, topic: &str) -> Result<Self, KafkaFault> {
         let listener = Listener::new(&config.bootstrap_servers);
-        let mut client = client::consumer(config, &format!("{topic}.reader"))?;
-        client.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
+        let mut settings = client::consumer(config, &format!("{topic}.reader"))?;
+        settings.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
         let consumer =
-            client.create_with_context(listener.clone()).map_err(|error| KafkaFault::client(&error))?;
-        Ok(Self { consumer, listener, topic: topic.into(), unread: BTreeSet::new(), behind: BTreeSet::new() })
+            settings.create_with_context(listener.clone()).map_err(|error| KafkaFault::client(&error))?;
+        Ok(Self {
+            settings,
+            consumer,
+            listener,
+            topic: topic.into(),
+            unread: BTreeSet::new(),
+            behind: BTreeSet::new(),
+        })
     }
 
     /// The beginnings of all partitions, or of what came at or after `since_ms` (Unix time).
@@ -114,7 +123,11 @@ impl Fetcher {
     /// What comes next, waiting for `timeout` at most.
     pub fn poll(&mut self, timeout: Duration) -> Result<Polled, KafkaFault> {
         match self.consumer.poll(timeout) {
-            None => Ok(Polled::Nothing),
+            None => {
+                // While nothing comes there is time, and perhaps a reason.
+                self.settings.renew(self.consumer.client());
+                Ok(Polled::Nothing)
+            }
             Some(Ok(message)) => {
                 self.behind.insert(message.partition());
                 Ok(Polled::Record(self.record(&message)))

@@ -7,6 +7,7 @@
 use super::admin::Admin;
 use super::client;
 use super::fault::{KafkaFault, Listener};
+use super::login::ClientSettings;
 use crate::config::KafkaConfig;
 use crate::lag::cluster::{Bounds, Cluster, Found, Group, Place};
 use crate::ports::Clock;
@@ -31,6 +32,7 @@ const INTERNAL: &str = "__";
 /// See the module.
 pub struct KafkaCluster {
     config: KafkaConfig,
+    settings: ClientSettings,
     clock: Arc<dyn Clock>,
     listener: Listener,
     admin: Admin,
@@ -64,11 +66,20 @@ impl KafkaCluster {
             committed: reader("read_committed")?,
             everything: reader("read_uncommitted")?,
             groups: BTreeMap::new(),
+            settings: client::base(config)?,
             admin: Admin::connect(config)?,
             config: config.clone(),
             clock,
             listener,
         })
+    }
+
+    /// Begins anew where the password is another: four clients and one a group would have to be told.
+    fn follow_login(&mut self) -> Result<(), KafkaFault> {
+        if self.settings.is_renewed() {
+            *self = Self::connect(&self.config, Arc::clone(&self.clock))?;
+        }
+        Ok(())
     }
 
     fn fault(&self, error: &KafkaError, action: &str) -> KafkaFault {
@@ -165,6 +176,7 @@ impl KafkaCluster {
 
 impl Cluster for KafkaCluster {
     fn groups(&mut self) -> Result<Vec<Group>, KafkaFault> {
+        self.follow_login()?;
         let list = self.everything.fetch_group_list(None, PATIENCE);
         let list = list.map_err(|error| self.fault(&error, "list groups"))?;
         // Connect's workers, among others, are groups too, and read nothing.

@@ -1,6 +1,6 @@
 //! The only room that names rdkafka.
 //!
-//! [`client`] librdkafka's configuration · [`bounds`] of a log · [`consumer`] a group member · [`transaction`] the late transaction ·
+//! [`client`] librdkafka's configuration · [`login`] the password that it follows · [`bounds`] of a log · [`consumer`] a group member · [`transaction`] the late transaction ·
 //! [`state_log`] what is durable · [`headers`] · and for the command line: [`admin`] topics · [`groups`] their
 //! positions · [`lag`] how far they are behind · [`dead_letters`] that wait · [`publisher`] · [`fetcher`] a reader without a group ·
 //! [`fault`] what goes wrong, for people.
@@ -15,6 +15,7 @@ pub mod fetcher;
 pub mod groups;
 pub mod headers;
 pub mod lag;
+pub mod login;
 pub mod publisher;
 pub mod state_log;
 pub mod transaction;

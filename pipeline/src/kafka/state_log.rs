@@ -5,12 +5,13 @@
 //! reader then waits until the last stable offset has passed the end of the log as it was seen: only then is
 //! every state record of the position's transaction visible.
 
+use super::login::ClientSettings;
 use crate::ports::{Clock, Durable, PortError, StateLog};
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ struct Readers {
 
 /// Reads what is durable about the partitions of one segment.
 pub struct KafkaStateLog {
-    config: ClientConfig,
+    settings: ClientSettings,
     /// Built anew after a failure: a client that saw all brokers go may stay deaf after they are back.
     readers: Option<Readers>,
     input_topic: String,
@@ -43,16 +44,16 @@ impl std::fmt::Debug for KafkaStateLog {
 }
 
 impl KafkaStateLog {
-    /// `config` is that of a plain consumer of the segment's group; it joins nothing.
+    /// `settings` are those of a plain consumer of the segment's group; it joins nothing.
     pub fn new(
-        config: &ClientConfig,
+        settings: &ClientSettings,
         input_topic: &str,
         state_topic: &str,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PortError> {
         Ok(Self {
-            config: config.clone(),
-            readers: Some(Readers::build(config)?),
+            settings: settings.clone(),
+            readers: Some(Readers::build(settings)?),
             input_topic: input_topic.to_owned(),
             state_topic: state_topic.to_owned(),
             clock,
@@ -158,9 +159,10 @@ impl KafkaStateLog {
 
 impl StateLog for KafkaStateLog {
     fn read(&mut self, partition: i32) -> Result<Durable, PortError> {
-        let readers = match self.readers.take() {
+        let renewed = self.settings.is_renewed();
+        let readers = match self.readers.take().filter(|_| !renewed) {
             Some(readers) => readers,
-            None => Readers::build(&self.config)?,
+            None => Readers::build(&self.settings)?,
         };
         let durable = self.durable(&readers, partition);
         match durable {
@@ -172,14 +174,14 @@ impl StateLog for KafkaStateLog {
 }
 
 impl Readers {
-    fn build(config: &ClientConfig) -> Result<Self, PortError> {
-        let build = |config: &ClientConfig| {
-            let built = config.create::<BaseConsumer>();
+    fn build(settings: &ClientSettings) -> Result<Self, PortError> {
+        let build = |settings: &ClientSettings| {
+            let built = settings.create::<BaseConsumer>();
             built.map_err(|error| PortError::Fatal(format!("state reader: {error}")))
         };
-        let mut committed = config.clone();
+        let mut committed = settings.clone();
         committed.set("enable.partition.eof", "true");
-        let mut uncommitted = config.clone();
+        let mut uncommitted = settings.clone();
         uncommitted.set("isolation.level", "read_uncommitted");
         Ok(Self { committed: build(&committed)?, uncommitted: build(&uncommitted)? })
     }

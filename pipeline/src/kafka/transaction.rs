@@ -10,8 +10,8 @@
 //! and every commit would wait for a 100 ms poll.
 
 use super::headers;
+use super::login::ClientSettings;
 use crate::ports::{Clock, Epoch, OutRecord, Outcome, PortError, Transactions};
-use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -65,7 +65,7 @@ impl ProducerContext for Deliveries {
 
 /// A transactional producer, rebuilt where it breaks.
 pub struct KafkaTransactions {
-    config: ClientConfig,
+    settings: ClientSettings,
     input_topic: Arc<str>,
     clock: Arc<dyn Clock>,
     producer: Option<Arc<BaseProducer<Deliveries>>>,
@@ -89,11 +89,11 @@ enum Failure {
 }
 
 impl KafkaTransactions {
-    /// A producer to be built from `config`; offsets are those of `input_topic`.
+    /// A producer to be built from `settings`; offsets are those of `input_topic`.
     #[must_use]
-    pub fn new(mut config: ClientConfig, input_topic: &str, clock: Arc<dyn Clock>) -> Self {
-        config.set_log_level(RDKafkaLogLevel::Info);
-        Self { config, input_topic: input_topic.into(), clock, producer: None }
+    pub fn new(mut settings: ClientSettings, input_topic: &str, clock: Arc<dyn Clock>) -> Self {
+        settings.set_log_level(RDKafkaLogLevel::Info);
+        Self { settings, input_topic: input_topic.into(), clock, producer: None }
     }
 
     fn attempt(
@@ -216,8 +216,10 @@ fn hear(producer: &BaseProducer<Deliveries>) {
 impl Transactions<ConsumerGroupMetadata> for KafkaTransactions {
     fn init(&mut self) -> Result<(), PortError> {
         self.producer = None;
+        // A password that was changed is read with it.
+        self.settings.is_renewed();
         let built: Result<BaseProducer<Deliveries>, _> =
-            self.config.create_with_context(Deliveries::default());
+            self.settings.create_with_context(Deliveries::default());
         let producer = built.map_err(|error| PortError::Fatal(format!("producer: {error}")))?;
         match producer.init_transactions(INIT_PATIENCE) {
             Ok(()) => {
@@ -232,6 +234,9 @@ impl Transactions<ConsumerGroupMetadata> for KafkaTransactions {
     }
 
     fn commit(&mut self, epoch: &Epoch, membership: ConsumerGroupMetadata, deadline: Duration) -> Outcome {
+        if let Some(producer) = &self.producer {
+            self.settings.renew(producer.client());
+        }
         let outcome = self.settle(epoch, membership, deadline);
         match outcome {
             Outcome::Committed if self.is_troubled() => {

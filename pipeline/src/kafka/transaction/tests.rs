@@ -36,7 +36,7 @@ impl Rig {
         let consumer = client.clone().set("group.id", GROUP).create().unwrap();
         client.set("transactional.id", ID).set("reconnect.backoff.max.ms", "100");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let mut transactions = KafkaTransactions::new(client, "in", clock);
+        let mut transactions = KafkaTransactions::new(client.into(), "in", clock);
         transactions.init().unwrap();
         Self { cluster, transactions, consumer }
     }
