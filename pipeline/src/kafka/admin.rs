@@ -1,12 +1,13 @@
 //! Topics: what is there, what is missing, their creation, and what of them may go. Calls block; none may come from an async thread.
 
 use super::client;
-use super::fault::{KafkaFault, Listener};
+use super::fault::{self, KafkaFault, Listener};
 use super::fetcher::Position;
 use crate::config::KafkaConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub enum Creation {
 /// A connection for administration.
 pub struct Admin {
     client: AdminClient<Listener>,
+    /// Asks what is there: a producer can be polled, and then tells why nobody answers. A client for administration cannot.
+    asker: BaseProducer<Listener>,
     listener: Listener,
     runtime: Runtime,
 }
@@ -65,20 +68,25 @@ impl Admin {
     /// A connection to the cluster of `config`; nothing is asked yet.
     pub fn connect(config: &KafkaConfig) -> Result<Self, KafkaFault> {
         let listener = Listener::new(&config.bootstrap_servers);
-        let client = client::base(config)?
-            // That the port speaks TLS and the client does not is no error to librdkafka.
-            .set_log_level(RDKafkaLogLevel::Info)
-            .create_with_context(listener.clone())
-            .map_err(|error| KafkaFault::client(&error))?;
+        let mut settings = client::base(config)?;
+        // That the port speaks TLS and the client does not is no error to librdkafka.
+        settings.set_log_level(RDKafkaLogLevel::Info);
+        let client = settings.create_with_context(listener.clone());
+        let client = client.map_err(|error| KafkaFault::client(&error))?;
+        let asker = settings.create_with_context(listener.clone());
+        let asker = asker.map_err(|error| KafkaFault::client(&error))?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| KafkaFault::Client { detail: error.to_string() })?;
-        Ok(Self { client, listener, runtime })
+        Ok(Self { client, asker, listener, runtime })
     }
 
     /// How many brokers there are, and all topics by name.
     pub fn topics(&self) -> Result<(usize, BTreeMap<String, TopicState>), KafkaFault> {
-        let metadata = self.client.inner().fetch_metadata(None, PATIENCE);
-        let metadata = metadata.map_err(|error| KafkaFault::of(&error, "list topics", &self.listener))?;
+        let metadata = self.asker.client().fetch_metadata(None, PATIENCE);
+        let metadata = metadata.map_err(|error| {
+            fault::hear(&self.asker);
+            KafkaFault::of(&error, "list topics", &self.listener)
+        })?;
         let state = |topic: &rdkafka::metadata::MetadataTopic| {
             let copies = topic.partitions().iter().map(|partition| partition.replicas().len()).min();
             TopicState {

@@ -6,8 +6,9 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use thiserror::Error;
 
 /// What goes wrong with a cluster.
@@ -162,7 +163,6 @@ impl Listener {
 impl ClientContext for Listener {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, message, "librdkafka");
-        // The error events of a client that nobody polls wait in vain; its log comes at once.
         if facility == "FAIL" {
             self.hear(reason_of(message), 0);
         }
@@ -173,6 +173,13 @@ impl ClientContext for Listener {
         if error.rdkafka_error_code() != Some(Code::AllBrokersDown) {
             self.hear(reason_of(reason), 0);
         }
+    }
+}
+
+/// Hands the events that wait to `producer`'s listener: polled without patience, a producer gives one at a time.
+pub(super) fn hear<C: ProducerContext>(producer: &BaseProducer<C>) {
+    for _ in 0..64 {
+        producer.poll(Duration::ZERO);
     }
 }
 

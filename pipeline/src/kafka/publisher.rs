@@ -1,9 +1,10 @@
 //! Publishes records one after the other: idempotent, in order, placed by key as the Java clients do.
 
-use super::fault::{KafkaFault, Listener};
+use super::fault::{self, KafkaFault, Listener};
 use super::{client, headers};
 use crate::config::KafkaConfig;
 use crate::ports::{Clock, OutRecord};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::num::NonZeroU32;
@@ -34,6 +35,7 @@ impl Publisher {
     pub fn connect(config: &KafkaConfig, clock: Arc<dyn Clock>) -> Result<Self, KafkaFault> {
         let listener = Listener::new(&config.bootstrap_servers);
         let producer = client::producer(config)?
+            .set_log_level(RDKafkaLogLevel::Info)
             .create_with_context(listener.clone())
             .map_err(|error| KafkaFault::client(&error))?;
         let patience = Duration::from_millis(config.message_timeout_ms) + PATIENCE;
@@ -43,8 +45,10 @@ impl Publisher {
     /// How many partitions `topic` has.
     pub fn partitions(&self, topic: &str) -> Result<NonZeroU32, KafkaFault> {
         let metadata = self.producer.client().fetch_metadata(Some(topic), PATIENCE);
-        let metadata =
-            metadata.map_err(|error| KafkaFault::of(&error, "describe the topic", &self.listener))?;
+        let metadata = metadata.map_err(|error| {
+            fault::hear(&self.producer);
+            KafkaFault::of(&error, "describe the topic", &self.listener)
+        })?;
         let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
         let count = found.and_then(|found| NonZeroU32::new(u32::try_from(found.partitions().len()).ok()?));
         count.ok_or_else(|| KafkaFault::NoTopic { topic: topic.to_owned() })

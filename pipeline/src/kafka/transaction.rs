@@ -9,6 +9,7 @@
 //! `ThreadedProducer` is not used: its poll thread and `flush` take the delivery events from each other,
 //! and every commit would wait for a 100 ms poll.
 
+use super::fault::hear;
 use super::headers;
 use super::login::ClientSettings;
 use crate::ports::{Clock, Epoch, OutRecord, Outcome, PortError, Transactions};
@@ -204,13 +205,6 @@ impl KafkaTransactions {
 fn attend(producer: &BaseProducer<Deliveries>) {
     hear(producer);
     std::thread::park_timeout(Duration::from_micros(500));
-}
-
-/// Hears the log lines and errors that wait; polled without patience, a producer gives one at a time.
-fn hear(producer: &BaseProducer<Deliveries>) {
-    for _ in 0..64 {
-        producer.poll(Duration::ZERO);
-    }
 }
 
 impl Transactions<ConsumerGroupMetadata> for KafkaTransactions {
