@@ -1,6 +1,7 @@
-//! Kafka behind passwords (SASL_SSL, SCRAM-SHA-512) and behind certificates (mTLS): who may enter works, who may not is told why.
+//! Kafka behind passwords (SASL_SSL, SCRAM-SHA-512) and behind certificates (mTLS), metrics behind TLS and a token: who may enter works, who
+//! may not is told why, and what is renewed in its file counts without a restart.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -119,9 +120,13 @@ fn a_password_lets_in_and_a_wrong_one_is_told_of() -> Result<()> {
     let stranger = stack.secrets().join("stranger.password");
     let stranger = format!("kafka.sasl_password_file={}", text(&stranger)?);
     let may_nothing = ["--set", "kafka.sasl_username=stranger", "--set", &stranger];
-    user.fails(&[&["topics", "create"][..], &may_nothing].concat(), 77, &["uthorization", "ACLs"])?;
+    user.fails(
+        &[&["topics", "create"][..], &may_nothing].concat(),
+        77,
+        &["TopicAuthorizationFailed", "ACLs"],
+    )?;
     let clear = ["doctor", "--set", "kafka.security_protocol=SASL_PLAINTEXT"];
-    user.fails(&clear, 78, &["no secure connection", "kafka.security_protocol"])
+    user.fails(&clear, 69, &["cannot reach Kafka", "speaks TLS: set kafka.security_protocol"])
 }
 
 #[test]
@@ -173,5 +178,97 @@ fn a_password_that_was_changed_is_followed_without_a_restart() -> Result<()> {
     let log = fs::read_to_string(user.path("run.log"))?;
     ensure!(log.contains("the password was changed, and is followed"), "{log}");
     ensure!(!log.contains("a-password-of-today"), "the password is told");
+    Ok(())
+}
+
+/// Metrics of a collector of lag that knows no cluster, behind TLS and a token.
+struct Guarded {
+    folder: TempDir,
+    port: u16,
+    _running: Background,
+}
+
+impl Guarded {
+    fn start() -> Result<Self> {
+        let (folder, port) = (tempfile::tempdir()?, free_port()?);
+        Self::renew(folder.path(), "first")?;
+        fs::write(folder.path().join("token"), "token-of-yesterday\n")?;
+        let mut command = Command::new(process::binary()?);
+        command.current_dir(folder.path()).args(["lag", "--listen", &format!("127.0.0.1:{port}")]);
+        let settings = [
+            "kafka.bootstrap_servers=127.0.0.1:1",
+            "admin.tls_certificate_file=tls.crt",
+            "admin.tls_key_file=tls.key",
+            "admin.token_file=token",
+        ];
+        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        let log = fs::File::create(folder.path().join("log"))?;
+        let running = Background::of(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?);
+        Ok(Self { folder, port, _running: running })
+    }
+
+    /// A certificate of a new authority, whose own is called `name`.
+    fn renew(folder: &Path, name: &str) -> Result<()> {
+        let made = folder.join(name);
+        fs::create_dir(&made)?;
+        let identity = Authority::new(&made)?.issue("metrics")?;
+        fs::rename(identity.key, folder.join("tls.key"))?;
+        fs::rename(identity.certificate, folder.join("tls.crt"))?;
+        Ok(())
+    }
+
+    /// What `treble top` says that trusts the authority `name`, and shows what the file `token` holds.
+    fn top(&self, name: Option<&str>, token: Option<&str>) -> Result<(bool, String)> {
+        let mut command = Command::new(process::binary()?);
+        command.current_dir(self.folder.path()).args(["top", &format!("127.0.0.1:{}", self.port), "--once"]);
+        command.args(["--interval", "1"]);
+        if let Some(name) = name {
+            command.args(["--ca-file", &format!("{name}/authority.pem")]);
+        }
+        if let Some(token) = token {
+            command.args(["--set", &format!("admin.token_file={token}")]);
+        }
+        let output = command.stdin(Stdio::null()).output()?;
+        Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+
+    fn await_top(&self, name: &str, token: &str) -> Result<()> {
+        for _ in 0..60 {
+            if self.top(Some(name), Some(token))?.0 {
+                return Ok(());
+            }
+        }
+        bail!("{name}, {token}: {:?}\n{}", self.top(Some(name), Some(token))?, self.log()?)
+    }
+
+    fn refuses(&self, name: Option<&str>, token: Option<&str>, told: &str) -> Result<()> {
+        let (answered, said) = self.top(name, token)?;
+        ensure!(!answered && said.contains(told), "{name:?}, {token:?}: {said}");
+        Ok(())
+    }
+
+    fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.folder.path().join("log"))?)
+    }
+}
+
+#[test]
+fn metrics_are_for_those_with_the_token_and_certificate_and_token_are_renewed() -> Result<()> {
+    let guarded = Guarded::start()?;
+    guarded.await_top("first", "token")?;
+    guarded.refuses(None, Some("token"), "nobody answers")?;
+    guarded.refuses(Some("first"), None, "admin.token_file")?;
+    let path = |name: &str| guarded.folder.path().join(name);
+    Guarded::renew(guarded.folder.path(), "second")?;
+    guarded.await_top("second", "token")?;
+    guarded.refuses(Some("first"), Some("token"), "nobody answers")?;
+    fs::copy(path("token"), path("old"))?;
+    fs::write(path("new"), "token-of-today\n")?;
+    fs::copy(path("new"), path("token"))?;
+    guarded.await_top("second", "new")?;
+    guarded.refuses(Some("second"), Some("old"), "admin.token_file")?;
+    let log = guarded.log()?;
+    ensure!(log.contains("the certificate was renewed") && log.contains("metrics were refused"), "{log}");
+    ensure!(!log.contains("token-of-"), "a token is told: {log}");
     Ok(())
 }

@@ -78,7 +78,7 @@ scram_users() {
 # write_configurations: how treble comes in through either door.
 write_configurations() {
   local secrets="$DIR/secrets" registry=""
-  if is_running registry; then registry="$(registry_url)"; fi
+  if is_running registry; then registry=$'\n[registry]\nurl = "'"$(registry_url)\""; fi
   cat >"$secrets/sasl.toml" <<END
 [kafka]
 bootstrap_servers = "127.0.0.1:$(listener_port 1 SASL)"
@@ -86,9 +86,7 @@ security_protocol = "SASL_SSL"
 sasl_username = "treble"
 sasl_password_file = "$secrets/treble.password"
 ssl_ca_file = "$secrets/authority.pem"
-
-[registry]
-url = "$registry"
+$registry
 END
   cat >"$secrets/mutual.toml" <<END
 [kafka]
@@ -97,8 +95,6 @@ security_protocol = "SSL"
 ssl_ca_file = "$secrets/authority.pem"
 ssl_certificate_file = "$secrets/treble.pem"
 ssl_key_file = "$secrets/treble.key"
-
-[registry]
-url = "$registry"
+$registry
 END
 }

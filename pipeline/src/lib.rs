@@ -10,7 +10,7 @@
 //! Module map: [`stages`] the one list of stages · [`topology`] which of them share a process · [`flow`]
 //! decisions · [`error`] what they decide about · [`ports`] what the runtime needs from the world · [`gpu`] the
 //! cards of this machine · [`kafka`] the world as Kafka · [`lag`] how far groups are behind · [`lake`] events stored, each once · [`memory`] the world in memory · [`runtime`] the loops · [`convert`] wire records ↔ payloads · [`schema_registry`] ·
-//! [`secret`] passwords and tokens · [`redact`] texts without them · `spectrum` up to which frequency there is sound · [`telemetry`] ·
+//! [`secret`] passwords and tokens · [`redact`] texts without them · [`tls`] · `spectrum` up to which frequency there is sound · [`telemetry`] ·
 //! [`admin`] · [`query`] the doors of analysts · [`offline`] the same chain over a file · [`config`] · [`cli`].
 
 pub mod admin;
@@ -35,4 +35,5 @@ pub mod secret;
 mod spectrum;
 pub mod stages;
 pub mod telemetry;
+pub mod tls;
 pub mod topology;

@@ -1,9 +1,12 @@
 //! `/metrics` (Prometheus text), `/livez` (the process turns), `/readyz` (every partition is restored and
-//! read, and Kafka answers).
+//! read, and Kafka answers). Only the first asks for a token: those who run processes look at the others.
 
+use super::access::Access;
 use crate::flow::readiness::Readiness;
+use crate::tls::{Client, TlsListener};
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::io;
@@ -42,16 +45,29 @@ pub fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, Liste
 }
 
 /// Answers until the runtime is dropped.
-pub async fn serve(listener: TcpListener, render: Render, probe: Probe) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, access: Access, render: Render, probe: Probe) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    axum::serve(listener, router(render, probe)).await
+    let tls = access.tls.clone();
+    let app = router(access, render, probe).into_make_service_with_connect_info::<Client>();
+    match tls {
+        None => axum::serve(listener, app).await,
+        Some(tls) => axum::serve(TlsListener::new(listener, tls.server)?, app).await,
+    }
 }
 
-fn router(render: Render, probe: Probe) -> Router {
+fn router(access: Access, render: Render, probe: Probe) -> Router {
+    let metrics = move |ConnectInfo(Client(client)): ConnectInfo<Client>, headers: HeaderMap| async move {
+        if access.admits(&headers, client) { exposition(&render) } else { refusal() }
+    };
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { ready(&probe()) }))
-        .route("/metrics", get(move || async move { exposition(&render) }))
+        .route("/metrics", get(metrics))
+}
+
+fn refusal() -> Response {
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, challenge, "metrics need the token of admin.token_file\n").into_response()
 }
 
 fn ready(segments: &[(String, Readiness)]) -> Response {

@@ -1,3 +1,4 @@
-//! The operators' port: `/metrics`, `/livez`, `/readyz`.
+//! The operators' port: `/metrics`, `/livez`, `/readyz` ([`http`]), and who may read them ([`access`]).
 
+pub mod access;
 pub mod http;

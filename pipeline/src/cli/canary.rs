@@ -49,7 +49,7 @@ impl Canary {
         let served = match self.listen {
             Some(address) => {
                 let log = log::start(&config, Component::Canary)?;
-                Some((serve(address, &telemetry)?, log))
+                Some((serve(address, &config, &telemetry)?, log))
             }
             None => None,
         };
@@ -99,10 +99,10 @@ fn worse(one: Exit, other: Exit) -> Exit {
     if rank(other) > rank(one) { other } else { one }
 }
 
-fn serve(address: SocketAddr, telemetry: &Arc<CanaryTelemetry>) -> Result<Served, RunError> {
+fn serve(address: SocketAddr, config: &Config, telemetry: &Arc<CanaryTelemetry>) -> Result<Served, RunError> {
     let render = Arc::clone(telemetry);
     let probe = Arc::new(|| vec![("canary".to_owned(), Readiness::Ready)]);
-    Served::start(address, Arc::new(move || render.render()), probe)
+    Served::start(address, config, Arc::new(move || render.render()), probe)
 }
 
 fn note(telemetry: &CanaryTelemetry, round: &Round, now_us: i64) {

@@ -16,6 +16,7 @@ use treble_analyse::lake::LakeError;
 use treble_core::StageError;
 
 const START_KAFKA: &str = "start the local one with `make kafka-up`, or name yours with --bootstrap-servers or TREBLE_BOOTSTRAP_SERVERS";
+const MAYBE_TLS: &str = "look whether the broker goes down; a port that closes each connection at once speaks TLS: set kafka.security_protocol";
 const TRUST_KAFKA: &str = "kafka.security_protocol must be what the port speaks, kafka.ssl_ca_file the authority of the brokers' certificates, kafka.ssl_certificate_file one that they trust";
 const START_REGISTRY: &str = "start the local one with `make kafka-up`, or name yours with --registry-url or TREBLE_SCHEMA_REGISTRY_URL";
 const BASELINE: &str = "or go without a model: --set upscale.mode=baseline";
@@ -25,9 +26,11 @@ impl From<KafkaFault> for Failure {
         let what = fault.to_string();
         match fault {
             KafkaFault::Unreachable { servers, detail } => {
+                // So it looks from outside where a port speaks TLS, and where a broker goes down.
+                let fix = if detail.starts_with("Disconnected") { MAYBE_TLS } else { START_KAFKA };
                 Self::new(Exit::Unavailable, format!("cannot reach Kafka at {servers}"))
                     .because(detail)
-                    .mend(START_KAFKA)
+                    .mend(fix)
             }
             KafkaFault::Login { servers, detail } => Self::new(
                 Exit::Permission,
@@ -137,6 +140,7 @@ impl From<RunError> for Failure {
             RunError::Registry(error) => error.into(),
             RunError::Stage(_) | RunError::Topology(_) | RunError::Prefix(_) => Self::new(Exit::Config, what),
             RunError::Secret(error) => error.into(),
+            RunError::Access(_) => Self::new(Exit::Config, what),
             RunError::Traces(error) => error.into(),
             RunError::Metrics(_) | RunError::Panicked { .. } => Self::new(Exit::Software, what),
             RunError::Port(_) | RunError::Worker { .. } => {

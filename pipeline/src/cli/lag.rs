@@ -115,7 +115,7 @@ impl Lag {
             let state = if ready.is_fresh() { Readiness::Ready } else { Readiness::Unreachable };
             vec![("lag".to_owned(), state)]
         });
-        let served = Served::start(address, Arc::new(move || render.render()), probe)?;
+        let served = Served::start(address, config, Arc::new(move || render.render()), probe)?;
         let mut collector = self.collector(config, &clock)?;
         let dlq = registry::topics(config).dlq();
         let mut letters = DeadLetterReader::new(&config.kafka, dlq, Arc::clone(&clock));

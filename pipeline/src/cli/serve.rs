@@ -69,7 +69,9 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         let exit = match &error {
             ServeError::Listen(_) | ServeError::Io(_) => Exit::Unavailable,
-            ServeError::NoDoor | ServeError::Prefix(_) | ServeError::Tls(_) => Exit::Config,
+            ServeError::NoDoor | ServeError::Prefix(_) | ServeError::Tls(_) | ServeError::Access(_) => {
+                Exit::Config
+            }
             ServeError::Gate(GateError::Secret(_)) => Exit::NoInput,
             ServeError::Gate(GateError::Open | GateError::Nobody) => Exit::Config,
             ServeError::Engine(_) | ServeError::Feed(_) | ServeError::Metrics(_) => Exit::Software,

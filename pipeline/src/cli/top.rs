@@ -11,9 +11,12 @@ use super::{Context, Exit, Failure};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::ports::Clock;
+use crate::secret;
 use clap::Args;
+use scrape::Scraper;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use view::{Look, View};
 
@@ -37,6 +40,9 @@ pub(super) struct Top {
     /// Prints what two looks tell, and leaves
     #[arg(long)]
     once: bool,
+    /// Speaks TLS, and trusts the authorities in this PEM file; the token is that of admin.token_file
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 /// Clears the terminal.
@@ -50,57 +56,71 @@ const COLLECTOR: SocketAddr =
 impl Top {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let config = context.load(&context.options.request())?.config;
-        let addresses = self.addresses(&config);
-        let clock = SystemClock::new();
+        let token = config.admin.token_file.as_deref();
+        let token = token.map(|path| secret::read("admin.token_file", path)).transpose()?;
+        let scraper = Scraper::new(self.ca_file.clone(), token);
+        let scraper = scraper.map_err(|error| Failure::new(Exit::NoInput, error.to_string()))?;
+        let watch = Watch { addresses: self.addresses(&config), scraper, clock: SystemClock::new() };
         if self.once || context.output.is_json() || !io::stdout().is_terminal() {
-            return self.print(context, &addresses, &clock);
+            return self.print(context, &watch);
         }
         context.output.raw(CLEAR.as_bytes())?;
-        self.show(context, &addresses, &clock)
+        self.show(context, &watch)
     }
 
     fn addresses(&self, config: &Config) -> Vec<SocketAddr> {
         if self.addresses.is_empty() { vec![config.admin.listen, COLLECTOR] } else { self.addresses.clone() }
     }
 
-    fn print(&self, context: &Context, addresses: &[SocketAddr], clock: &dyn Clock) -> Result<Exit, Failure> {
-        let mut before = look(addresses, clock);
+    fn print(&self, context: &Context, watch: &Watch) -> Result<Exit, Failure> {
+        let mut before = watch.look();
         loop {
             std::thread::park_timeout(Duration::from_secs(self.interval));
-            let now = look(addresses, clock);
+            let now = watch.look();
             let view = View::between(&before, &now);
             context.output.document("top", &view, || screen::text(&view))?;
             if self.once {
                 let silent = view.processes.iter().all(|process| !process.answers);
-                return if silent { Err(nobody(addresses)) } else { Ok(Exit::Success) };
+                return if silent { Err(watch.nobody()) } else { Ok(Exit::Success) };
             }
             before = now;
         }
     }
 
-    fn show(&self, context: &Context, addresses: &[SocketAddr], clock: &dyn Clock) -> Result<Exit, Failure> {
+    fn show(&self, context: &Context, watch: &Watch) -> Result<Exit, Failure> {
         let rows =
             context.surroundings.variable("LINES").and_then(|lines| lines.parse().ok()).unwrap_or(ROWS);
-        let mut before = look(addresses, clock);
+        let mut before = watch.look();
         let mut view = View::between(&before, &before);
         loop {
             context.output.raw(screen::screen(&view, rows).as_bytes())?;
             std::thread::park_timeout(Duration::from_secs(self.interval));
-            let now = look(addresses, clock);
+            let now = watch.look();
             view = View::between(&before, &now);
             before = now;
         }
     }
 }
 
-fn look(addresses: &[SocketAddr], clock: &dyn Clock) -> Look {
-    let answers =
-        addresses.iter().map(|&address| (address.to_string(), scrape::metrics(address).ok())).collect();
-    Look { at: clock.now(), answers }
+/// Whom to look at, and how.
+struct Watch {
+    addresses: Vec<SocketAddr>,
+    scraper: Scraper,
+    clock: SystemClock,
 }
 
-fn nobody(addresses: &[SocketAddr]) -> Failure {
-    let named = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    Failure::new(Exit::Unavailable, format!("nobody answers at {named}"))
-        .mend("start `treble run` and `treble lag --listen 127.0.0.1:9468`, or name the addresses of yours")
+impl Watch {
+    fn look(&self) -> Look {
+        let asked = |&address: &SocketAddr| (address.to_string(), self.scraper.metrics(address).ok());
+        Look { at: self.clock.now(), answers: self.addresses.iter().map(asked).collect() }
+    }
+
+    fn nobody(&self) -> Failure {
+        let named = self.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let why = self.addresses.iter().find_map(|&address| self.scraper.metrics(address).err());
+        let failure = Failure::new(Exit::Unavailable, format!("nobody answers at {named}")).mend(
+            "start `treble run` and `treble lag --listen 127.0.0.1:9468`, or name the addresses of yours",
+        );
+        why.map_or(failure.clone(), |why| failure.because(why))
+    }
 }

@@ -46,7 +46,7 @@ impl Create {
             return Ok(Exit::Success);
         }
         let outcomes = Admin::connect(&config.kafka)?.create(&plans)?;
-        let mut refused = 0;
+        let (mut refused, mut forbidden) = (0, 0);
         for (plan, outcome) in plans.iter().zip(outcomes) {
             match outcome {
                 Creation::Created => report(context, plan, "created", "")?,
@@ -55,11 +55,20 @@ impl Create {
                     refused += 1;
                     report(context, plan, "refused", &reason)?;
                 }
+                Creation::Forbidden(reason) => {
+                    forbidden += 1;
+                    report(context, plan, "refused", &reason)?;
+                }
             }
+        }
+        if forbidden > 0 {
+            let what = format!("this user may not create {forbidden} topics");
+            let fix = "check kafka.sasl_username, and that the user may do this (ACLs)";
+            return Err(Failure::new(Exit::Permission, what).mend(fix));
         }
         if refused > 0 {
             return Err(Failure::new(Exit::Failure, format!("{refused} topics could not be created"))
-                .mend("topics.replication must not exceed the number of brokers; check the user's rights"));
+                .mend("topics.replication must not exceed the number of brokers"));
         }
         if !self.no_schemas && config.registry.auto_register {
             registry::contract_ids(config)?;

@@ -322,11 +322,17 @@ pub struct SqlConfig {
 }
 
 /// The port of operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdminConfig {
     /// Address and port; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// The port's certificate, with its key.
+    pub tls_certificate_file: Option<PathBuf>,
+    /// The key of the port's certificate.
+    pub tls_key_file: Option<PathBuf>,
+    /// Holds the token without which nobody reads metrics.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Who tells how the GPUs are.
@@ -371,6 +377,12 @@ pub struct LogConfig {
     pub files: u32,
     /// Lines that one place of the program may write in ten seconds; 0: all.
     pub repeats: u64,
+    /// A file for what security needs to know, besides.
+    pub audit_file: Option<PathBuf>,
+    /// Megabytes of it, at most.
+    pub audit_mb: u64,
+    /// Files of it that are kept, one a day.
+    pub audit_files: u32,
 }
 
 /// For whom the log is written.

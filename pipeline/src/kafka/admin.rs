@@ -6,7 +6,7 @@ use super::fetcher::Position;
 use crate::config::KafkaConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -47,6 +47,8 @@ pub enum Creation {
     Existed,
     /// Refused, with the reason.
     Refused(String),
+    /// The user may not create it.
+    Forbidden(String),
 }
 
 /// A connection for administration.
@@ -107,8 +109,11 @@ impl Admin {
         let created = created.map_err(|error| KafkaFault::of(&error, "create topics", &self.listener))?;
         let outcome = |result| match result {
             Ok(_) => Creation::Created,
-            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Creation::Existed,
-            Err((_, code)) => Creation::Refused(rdkafka::error::KafkaError::AdminOp(code).to_string()),
+            Err((_, Code::TopicAlreadyExists)) => Creation::Existed,
+            Err((_, code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed))) => {
+                Creation::Forbidden(KafkaError::AdminOp(code).to_string())
+            }
+            Err((_, code)) => Creation::Refused(KafkaError::AdminOp(code).to_string()),
         };
         Ok(created.into_iter().map(outcome).collect())
     }

@@ -155,7 +155,10 @@ impl Listener {
 
     fn hear(&self, reason: String, undelivered: u64) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.last = Some(reason);
+        // "Connection closed by peer" comes after the reason why it was.
+        if is_telling(&reason) || !heard.last.as_deref().is_some_and(is_telling) {
+            heard.last = Some(reason);
+        }
         heard.undelivered += undelivered;
     }
 }
@@ -193,6 +196,11 @@ impl ProducerContext for Listener {
             self.hear(error.to_string(), 1);
         }
     }
+}
+
+/// Whether a reason tells more than that a connection was lost.
+fn is_telling(reason: &str) -> bool {
+    reason.contains("SSL") || reason.contains("SASL")
 }
 
 /// `host:1/bootstrap: Connect to … failed: Connection refused (after 0ms in state CONNECT)` without the noise.

@@ -5,6 +5,7 @@
 
 use crate::config::KafkaConfig;
 use crate::secret::{self, Secret, SecretError};
+use crate::telemetry::log::event::Event;
 use rdkafka::ClientConfig;
 use rdkafka::bindings::{rd_kafka_error_destroy, rd_kafka_error_string, rd_kafka_sasl_set_credentials};
 use rdkafka::client::{Client, ClientContext};
@@ -108,7 +109,10 @@ impl ClientSettings {
         }
         let Some(login) = &self.login else { return };
         match tell(client, &login.user, login.known.reveal()) {
-            Ok(()) => tracing::info!(user = login.user, "the password was changed, and is followed"),
+            Ok(()) => {
+                let event = Event::SecretChanged.text();
+                tracing::info!(event, user = login.user, "the password was changed, and is followed");
+            }
             Err(error) => tracing::error!(error, "the password was changed, and cannot be followed"),
         }
     }

@@ -6,8 +6,8 @@
 use super::gate::Denied;
 use super::serve::{House, Stop};
 use super::service::Rows;
-use super::tls::{Client, TlsListener};
 use crate::telemetry::labels::Protocol;
+use crate::tls::{Client, TlsListener};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};

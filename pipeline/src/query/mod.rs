@@ -12,7 +12,6 @@ pub mod pg;
 pub mod serve;
 pub mod service;
 pub mod supply;
-pub mod tls;
 
 #[cfg(test)]
 mod tests;

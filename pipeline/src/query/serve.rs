@@ -7,7 +7,7 @@ use super::http;
 use super::pg;
 use super::service::Service;
 use super::supply::Supply;
-use super::tls::{Tls, TlsError};
+use crate::admin::access::{Access, AccessError};
 use crate::admin::http as admin;
 use crate::admin::http::ListenError;
 use crate::config::{Config, SqlConfig};
@@ -15,6 +15,7 @@ use crate::flow::readiness::Readiness;
 use crate::ports::Clock;
 use crate::telemetry::labels::Protocol;
 use crate::telemetry::sql::SqlObserver;
+use crate::tls::{Files, Tls, TlsError};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -51,6 +52,9 @@ pub enum ServeError {
     /// Certificate and key.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The operators' port cannot be secured.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The engine.
     #[error(transparent)]
     Engine(#[from] QueryError),
@@ -167,11 +171,12 @@ pub fn serve(
         Arc::clone(&clock),
         Arc::clone(&observer),
     )?;
+    let access = Access::read(&config.admin, &clock)?;
     let engine = Engine::new(Arc::clone(&live), limits(sql))?;
     let house = House {
         service: Arc::new(Service::new(engine, Arc::clone(&observer))),
         gate: Arc::new(gate),
-        tls: Tls::read(sql)?,
+        tls: tls(sql, &clock)?,
         config: Arc::new(sql.clone()),
     };
     observer.limit(Protocol::Pgwire, sql.max_sessions);
@@ -181,10 +186,17 @@ pub fn serve(
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(open(doors, house, supply.ready(), ended));
+    let outcome = runtime.block_on(open(doors, access, house, supply.ready(), ended));
     drop(supply);
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome.map_err(ServeError::from)
+}
+
+/// How the doors speak TLS, if they do.
+fn tls(config: &SqlConfig, clock: &Arc<dyn Clock>) -> Result<Option<Tls>, TlsError> {
+    let certificate = ("sql.tls_certificate_file", config.tls_certificate_file.as_ref());
+    let files = Files::named(certificate, ("sql.tls_key_file", config.tls_key_file.as_ref()));
+    files.map(|files| Tls::read(files, Arc::clone(clock))).transpose()
 }
 
 /// Empty tables of the events of `config`.
@@ -214,6 +226,7 @@ pub fn limits(config: &SqlConfig) -> Limits {
 
 async fn open(
     doors: Doors,
+    access: Access,
     house: House,
     ready: Arc<AtomicBool>,
     ended: impl Future<Output = ()> + Send + 'static,
@@ -231,7 +244,7 @@ async fn open(
             vec![("sql".to_owned(), state)]
         });
         // It ends with the runtime: who looks while the doors close shall see it.
-        tokio::spawn(admin::serve(listener, render, probe));
+        tokio::spawn(admin::serve(listener, access, render, probe));
     }
     for (protocol, listener) in doors.listeners {
         let (house, stop) = (house.clone(), Stop(asked.clone()));

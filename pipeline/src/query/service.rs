@@ -1,6 +1,7 @@
 //! The engine as doors see it: every statement is timed and counted here, whichever door it came through.
 
 use crate::telemetry::labels::{Answered, Asked};
+use crate::telemetry::log::event::Event;
 use crate::telemetry::sql::{SqlObserver, Timer};
 use std::sync::Arc;
 use treble_analyse::arrow::datatypes::SchemaRef;
@@ -58,7 +59,7 @@ impl Service {
         let timer = self.observer.ask(Asked::Prepare);
         let planned = planning.await;
         timer.stop(planned.as_ref().err().map_or(Answered::Ok, answered));
-        planned
+        planned.inspect_err(audit)
     }
 
     /// Answers `sql`, with `parameters` for its placeholders.
@@ -94,6 +95,7 @@ impl Service {
             Ok(answer) => Ok(Rows { answer, timer: Some(timer) }),
             Err(error) => {
                 timer.stop(answered(&error));
+                audit(&error);
                 Err(error)
             }
         }
@@ -146,6 +148,19 @@ fn asked(sql: &str) -> Asked {
         "explain" => Asked::Explain,
         "show" | "describe" | "desc" => Asked::Metadata,
         _ => Asked::Other,
+    }
+}
+
+/// What security wants to know of `error`.
+fn audit(error: &QueryError) {
+    match error {
+        QueryError::Refused(_) => {
+            tracing::warn!(event = Event::QueryRefused.text(), %error, "a statement was refused");
+        }
+        QueryError::Busy { .. } => {
+            tracing::warn!(event = Event::RateLimited.text(), %error, "a statement was turned away");
+        }
+        _ => {}
     }
 }
 

@@ -10,6 +10,7 @@ use super::records::RecordWriter;
 use super::shutdown::Shutdown;
 use super::threads::{ComputeLinks, ThreadCrew, restore_station, transaction_station};
 use super::worker::{Worker, WorkerError, WorkerLimits};
+use crate::admin::access::{Access, AccessError};
 use crate::admin::http::{self, ListenError};
 use crate::clock::SystemClock;
 use crate::config::{Config, Loudness, OnLostRestart as LostRestartKey};
@@ -56,6 +57,9 @@ pub enum RunError {
     /// The operators' port is taken.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// It cannot be secured.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The model or its library is not usable.
     #[error(transparent)]
     Model(#[from] ModelSetupError),
@@ -159,6 +163,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     let metrics = Metrics::new().map_err(|error| RunError::Metrics(error.to_string()))?;
     metrics.build_info.of((env!("CARGO_PKG_VERSION").into(), REVISION.into())).set(1);
     let listener = http::bind(http::KEY, config.admin.listen)?;
+    let access = Access::read(&config.admin, &clock)?;
     let segments = topology::segments(&config.stages, config.topology, &config.prefix)?;
     let assets = assets(config, &metrics, &clock)?;
     let _gpus = watch_gpus(config, &metrics, &clock, &assets)?;
@@ -191,7 +196,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
         let own = metrics.encode().and_then(|own| Ok(own + &process::exposition()?));
         own.map_err(|error| error.to_string())
     });
-    runtime.spawn(http::serve(listener, render, probe));
+    runtime.spawn(http::serve(listener, access, render, probe));
     let outcome = join(workers, config.flow.dead_letters_per_minute);
     let outcome = outcome.and(analyse.map_or(Ok(()), |analyse| match analyse.thread.join() {
         Ok(ended) => Ok(ended?),

@@ -4,7 +4,7 @@ use super::properties;
 use crate::config::fault::Fault;
 use crate::config::origin::Origin;
 use crate::config::settings::Settings;
-use crate::config::types::{Config, KafkaConfig, RegistryConfig, SqlConfig, TracesConfig};
+use crate::config::types::{AdminConfig, Config, KafkaConfig, RegistryConfig, SqlConfig, TracesConfig};
 use crate::topology::{self, Topology};
 use std::ops::RangeInclusive;
 use treble_analyse::lake::Location;
@@ -274,9 +274,30 @@ fn operators(config: &Config, findings: &mut Findings<'_>) {
     findings.within("log.file_mb", config.log.file_mb, 1..=100_000);
     findings.within("log.file_hours", config.log.file_hours, 1..=24 * 366);
     findings.within("log.files", config.log.files.into(), 1..=1_000);
-    if !config.admin.listen.ip().is_loopback() {
-        let fix = "listen on 127.0.0.1, or let a network policy say who may";
-        findings.warn("admin.listen", "anyone who reaches this address may read the metrics", fix);
+    findings.within("log.audit_mb", config.log.audit_mb, 1..=100_000);
+    findings.within("log.audit_files", config.log.audit_files.into(), 1..=10_000);
+    admin(&config.admin, findings);
+}
+
+fn admin(admin: &AdminConfig, findings: &mut Findings<'_>) {
+    if admin.tls_certificate_file.is_some() != admin.tls_key_file.is_some() {
+        let fix = "a certificate and its key go together";
+        let problem = "admin.tls_certificate_file and admin.tls_key_file need each other";
+        findings.fault("admin.tls_key_file", problem, fix);
+    }
+    if admin.listen.ip().is_loopback() {
+        return;
+    }
+    match (&admin.token_file, &admin.tls_certificate_file) {
+        (None, _) => {
+            let fix = "listen on 127.0.0.1, set admin.token_file, or let a network policy say who may";
+            findings.warn("admin.listen", "anyone who reaches this address may read the metrics", fix);
+        }
+        (Some(_), None) => {
+            let fix = "set admin.tls_certificate_file and admin.tls_key_file";
+            findings.warn("admin.token_file", "the token travels unencrypted", fix);
+        }
+        (Some(_), Some(_)) => {}
     }
 }
 

@@ -64,7 +64,7 @@ impl Door {
         let binds_channels =
             house.tls.as_ref().is_some_and(|tls| scram.configure_certificate(&tls.certificate).is_ok());
         Ok(Self {
-            tls: house.tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.server))),
+            tls: house.tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.fixed))),
             sessions: Arc::default(),
             parser: PostgresCompatibilityParser::new(),
             house,

@@ -69,8 +69,14 @@ events! {
     GpuFault = "gpu_fault", Device;
     /// A card's memory is exhausted.
     GpuOutOfMemory = "gpu_out_of_memory", Device;
-    /// A login at a door of analysts was refused.
+    /// A login at a door of analysts, or who came for metrics, was refused.
     AuthenticationFailed = "authentication_failed", Authentication;
+    /// A statement was refused because it does more than read.
+    QueryRefused = "query_refused", Authentication;
+    /// A statement was turned away because too many are being answered.
+    RateLimited = "rate_limited", Authentication;
+    /// A password or a certificate was changed in its file, and is used from now on.
+    SecretChanged = "secret_changed", Authentication;
     /// A canary did not come back in time.
     CanaryLost = "canary_lost", Internal;
     /// A canary came back spoilt.
@@ -80,6 +86,20 @@ events! {
 }
 
 impl Event {
+    /// Whether it belongs into the audit log: who came and was not let in, what was refused, which secrets changed, and when the process
+    /// began to say so.
+    #[must_use]
+    pub const fn is_audited(self) -> bool {
+        matches!(
+            self,
+            Self::Started
+                | Self::AuthenticationFailed
+                | Self::QueryRefused
+                | Self::RateLimited
+                | Self::SecretChanged
+        )
+    }
+
     /// The event of this name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {

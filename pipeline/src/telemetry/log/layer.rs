@@ -25,6 +25,8 @@ pub(super) type Shared = Arc<Mutex<Limiter<Site>>>;
 pub(super) struct Capture {
     pub(super) limiter: Shared,
     pub(super) lines: SyncSender<Option<Line>>,
+    /// Whether there is an audit log, which hears what is suppressed elsewhere.
+    pub(super) audited: bool,
     pub(super) counts: Counts,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -59,7 +61,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
         };
         if !admitted {
             self.counts.suppressed(level);
-            return;
+            if !self.audited {
+                return;
+            }
         }
         let mut fields = Fields::default();
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
@@ -77,7 +81,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
             target: site.target().to_owned(),
             message: fields.message,
             fields: fields.values,
+            audit_only: !admitted,
         };
+        if line.audit_only && !line.is_audited() {
+            return;
+        }
         if self.lines.try_send(Some(line)).is_err() {
             self.counts.dropped(level);
         }

@@ -74,9 +74,17 @@ pub(super) struct Line {
     pub(super) message: String,
     /// Those of the spans around it, the outermost first, and then its own.
     pub(super) fields: Vec<(&'static str, Value)>,
+    /// Whether its place has written too much for all but the audit log.
+    pub(super) audit_only: bool,
 }
 
 impl Line {
+    /// Whether the audit log has it.
+    pub(super) fn is_audited(&self) -> bool {
+        let named = self.fields.iter().rev().find(|(name, _)| *name == "event");
+        named.and_then(|(_, value)| Event::of(&value.text())).is_some_and(Event::is_audited)
+    }
+
     /// Without secrets, and with texts of bounded length. What is written has gone through here.
     pub(super) fn redacted(mut self) -> Self {
         bound(&mut self.message);

@@ -24,7 +24,7 @@ use crate::ports::Clock;
 use count::Counts;
 use event::Event;
 use file::{RotatingFile, Rotation};
-use layer::{Capture, Shared};
+use layer::Capture;
 use limit::Limiter;
 use line::{Identity, Line};
 use std::io::{self, IsTerminal};
@@ -45,6 +45,8 @@ use writer::{Sink, StandardError, Writer};
 const TALKATIVE: &str = "buoyant_kernel=error,deltalake_core=error";
 /// Lines that wait to be written, at most.
 const QUEUE: usize = 4_096;
+/// The audit log begins a file each day, so that as many days are kept as files.
+const DAY_SECONDS: u64 = 86_400;
 /// How long a process that ends waits for what is not written: a pipe that nobody reads must not keep it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -81,9 +83,11 @@ impl Component {
 pub enum LogError {
     /// Its file cannot be written.
     #[error(
-        "log.file: cannot open {path}: {source}; name a file in a folder that this user may write, or an empty text for standard error"
+        "{key}: cannot open {path}: {source}; name a file in a folder that this user may write, or an empty text for standard error"
     )]
     File {
+        /// The configuration key.
+        key: &'static str,
         /// Its path.
         path: PathBuf,
         /// What the system said.
@@ -122,17 +126,21 @@ pub fn start(config: &Config, component: Component) -> Result<Log, LogError> {
     let counts = Counts::new()?;
     let limiter = Arc::new(Mutex::new(Limiter::new(config.log.repeats)));
     let (sink, coloured) = sink(&config.log, &*clock)?;
+    let audit = audit(&config.log, &*clock)?;
+    let audited = audit.is_some();
     let writer = Writer {
         identity,
         format: config.log.format,
         coloured,
         sink,
+        audit,
         limiter: Arc::clone(&limiter),
         counts: counts.clone(),
         clock: Arc::clone(&clock),
     };
     let (lines, log) = spawn(writer).map_err(LogError::Thread)?;
-    listen(&config.log, limiter, lines, counts, clock);
+    let capture = Capture { limiter, lines, audited, counts, clock };
+    listen(&config.log, capture);
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         let what = panic.payload_as_str().unwrap_or("no text");
@@ -156,10 +164,20 @@ fn sink(config: &LogConfig, clock: &dyn Clock) -> Result<(Box<dyn Sink>, bool), 
         period_seconds: config.file_hours * 3_600,
         files: config.files,
     };
+    Ok((Box::new(open("log.file", rotation, clock)?), false))
+}
+
+fn audit(config: &LogConfig, clock: &dyn Clock) -> Result<Option<Box<dyn Sink>>, LogError> {
+    let Some(path) = &config.audit_file else { return Ok(None) };
+    let (bytes, files) = (config.audit_mb << 20, config.audit_files);
+    let rotation = Rotation { path: path.clone(), bytes, period_seconds: DAY_SECONDS, files };
+    Ok(Some(Box::new(open("log.audit_file", rotation, clock)?)))
+}
+
+fn open(key: &'static str, rotation: Rotation, clock: &dyn Clock) -> Result<RotatingFile, LogError> {
     let now = u64::try_from(clock.unix_us()).unwrap_or_default() / 1_000_000;
-    let file = RotatingFile::open(rotation, now);
-    let file = file.map_err(|source| LogError::File { path: path.clone(), source })?;
-    Ok((Box::new(file), false))
+    let path = rotation.path.clone();
+    RotatingFile::open(rotation, now).map_err(|source| LogError::File { key, path, source })
 }
 
 /// Starts the thread that writes.
@@ -176,16 +194,10 @@ fn spawn(writer: Writer) -> io::Result<(SyncSender<Option<Line>>, Log)> {
     Ok((sender.clone(), Log { end, wake: sender, ended }))
 }
 
-fn listen(
-    config: &LogConfig,
-    limiter: Shared,
-    lines: SyncSender<Option<Line>>,
-    counts: Counts,
-    clock: Arc<dyn Clock>,
-) {
+fn listen(config: &LogConfig, capture: Capture) {
     let targets = format!("{TALKATIVE},{}", config.level).parse();
     let targets = targets.unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
-    let capture = Capture { limiter, lines, counts: counts.clone(), clock };
+    let counts = capture.counts.clone();
     // Only a process that already has a log, such as a test, refuses a second one.
     if tracing_subscriber::registry().with(capture.with_filter(targets)).try_init().is_ok() {
         drop(COUNTS.set(counts));

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::LogFormat;
 use crate::memory::ManualClock;
+use layer::Shared;
 use std::sync::PoisonError;
 use tracing::subscriber::with_default;
 use tracing_log::log::Record;
@@ -34,6 +35,7 @@ impl Sink for Kept {
 
 struct Rig {
     kept: Kept,
+    audit: Kept,
     counts: Counts,
     clock: Arc<ManualClock>,
     capture: Capture,
@@ -43,12 +45,13 @@ struct Rig {
 
 fn rig(repeats: u64, queue: usize, kept: Kept) -> Rig {
     let clock = Arc::new(ManualClock::default());
-    let counts = Counts::new().unwrap();
+    let (counts, audit) = (Counts::new().unwrap(), Kept::default());
     let limiter: Shared = Arc::new(Mutex::new(Limiter::new(repeats)));
     let (sender, lines) = sync_channel(queue);
     let capture = Capture {
         limiter: Arc::clone(&limiter),
         lines: sender,
+        audited: true,
         counts: counts.clone(),
         clock: clock.clone(),
     };
@@ -62,11 +65,12 @@ fn rig(repeats: u64, queue: usize, kept: Kept) -> Rig {
         format: LogFormat::Json,
         coloured: false,
         sink: Box::new(kept.clone()),
+        audit: Some(Box::new(audit.clone())),
         limiter,
         counts: counts.clone(),
         clock: clock.clone(),
     };
-    Rig { kept, counts, clock, capture, writer, lines }
+    Rig { kept, audit, counts, clock, capture, writer, lines }
 }
 
 /// Logs as `work` does, and writes it all.
@@ -149,6 +153,28 @@ fn lines_of_libraries_are_told_apart_by_their_module() {
     assert!(lines[0].get("attributes").is_none(), "what the bridge adds is no attribute: {}", lines[0]);
 }
 
+/// A flood of failures silences its place in the log, and not in the audit log.
+#[test]
+fn the_audit_log_hears_all_that_it_is_for_and_nothing_else() {
+    let rig = rig(3, 1_000, Kept::default());
+    let audit = rig.audit.clone();
+    let (lines, counts) = run(rig, || {
+        for client in 0..10 {
+            let event = Event::AuthenticationFailed.text();
+            tracing::warn!(event, client = format!("10.0.0.{client}"), token = "hunter2", "refused");
+            tracing::warn!(event = Event::DeadLetter.text(), "dead letter");
+        }
+    });
+    assert_eq!((lines.len(), counts), (8, [8, 14, 0]), "three of each place, and what stands for the rest");
+    let audited = audit.take();
+    let audited: Vec<serde_json::Value> =
+        audited.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let clients: Vec<_> = audited.iter().map(|line| line["client_ip"].as_str().unwrap()).collect();
+    assert_eq!(clients, (0..10).map(|client| format!("10.0.0.{client}")).collect::<Vec<_>>());
+    assert!(audited.iter().all(|line| line["event"] == "authentication_failed"));
+    assert!(audited.iter().all(|line| !line.to_string().contains("hunter2")));
+}
+
 #[test]
 fn lines_offered_are_written_suppressed_or_dropped() {
     let mut kept = Kept::default();
@@ -182,6 +208,7 @@ fn a_process_that_ends_writes_what_waits() {
         target: "a".to_owned(),
         message: "the last words".to_owned(),
         fields: Vec::new(),
+        audit_only: false,
     };
     lines.try_send(Some(line)).unwrap();
     drop(log);

@@ -49,6 +49,8 @@ pub(super) struct Writer {
     pub(super) format: LogFormat,
     pub(super) coloured: bool,
     pub(super) sink: Box<dyn Sink>,
+    /// The audit log, always for programs.
+    pub(super) audit: Option<Box<dyn Sink>>,
     pub(super) limiter: Shared,
     pub(super) counts: Counts,
     pub(super) clock: Arc<dyn Clock>,
@@ -85,12 +87,20 @@ impl Writer {
 
     fn write(&mut self, line: Line) {
         let (level, line) = (line.level, line.redacted());
+        let now = u64::try_from(self.clock.unix_us()).unwrap_or_default() / 1_000_000;
+        if let Some(audit) = self.audit.as_mut().filter(|_| line.is_audited())
+            && audit.write(format!("{}\n", line.json(&self.identity)).as_bytes(), now).is_err()
+        {
+            self.counts.dropped(level);
+        }
+        if line.audit_only {
+            return;
+        }
         let mut text = match self.format {
             LogFormat::Json => line.json(&self.identity),
             LogFormat::Text => line.text(self.coloured),
         };
         text.push('\n');
-        let now = u64::try_from(self.clock.unix_us()).unwrap_or_default() / 1_000_000;
         match self.sink.write(text.as_bytes(), now) {
             Ok(()) => self.counts.written(level),
             // A full disk, a reader that has gone: there is no other place to tell it than the count.
@@ -118,6 +128,7 @@ impl Writer {
                     ("suppressed", Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))),
                     ("place", Value::Text(site.place())),
                 ],
+                audit_only: false,
             });
         }
     }

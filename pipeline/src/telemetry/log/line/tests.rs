@@ -8,6 +8,7 @@ fn line(message: &str, fields: Vec<(&'static str, Value)>) -> Line {
         target: "treble_pipeline::kafka::consumer".to_owned(),
         message: message.to_owned(),
         fields,
+        audit_only: false,
     }
 }
 
