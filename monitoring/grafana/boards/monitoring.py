@@ -54,6 +54,15 @@ def board():
               q('count by (severity) (ALERTS{cluster=~"$cluster",alertstate="firing"})', "{{severity}}")),
     )
     made.row(
+        "Log",
+        lines("Lines of the log", "Lines by what became of them: written, suppressed and told of in one line, lost.", "cps",
+              q("sum(rate(treble_log_lines_total{@all}[$__rate_interval]))", "written"),
+              q("sum(rate(treble_log_lines_suppressed_total{@all}[$__rate_interval]))", "suppressed"),
+              q("sum(rate(treble_log_lines_dropped_total{@all}[$__rate_interval]))", "lost")),
+        lines("Warnings and errors", "Lines that were written, by level.", "cps",
+              q('sum by (level) (rate(treble_log_lines_total{@all,level=~"warn|error"}[$__rate_interval]))', "{{level}}")),
+    )
+    made.row(
         "Traces",
         lines("Trace export", "Spans by what became of them on their way to the collector; nothing where none is configured.", "cps",
               q("sum by (outcome) (rate(treble_trace_export_spans_total{@all}[$__rate_interval]))", "{{outcome}}")),
