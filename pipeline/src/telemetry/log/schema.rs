@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(single.len(), names.len());
         assert_eq!(Field::called("segment").map(|(_, field)| field.name), Some("stage"));
         assert_eq!(Field::called("attributes"), None, "what is called so is one of them");
-        assert!(FIELDS.iter().all(|field| (field.kind == Kind::Closed) == !field.values().is_empty()));
+        assert!(FIELDS.iter().all(|field| (field.kind == Kind::Closed) != field.values().is_empty()));
     }
 
     #[test]

@@ -177,8 +177,7 @@ fn the_audit_log_hears_all_that_it_is_for_and_nothing_else() {
 
 #[test]
 fn lines_offered_are_written_suppressed_or_dropped() {
-    let mut kept = Kept::default();
-    kept.refuse_every = 7;
+    let kept = Kept { refuse_every: 7, ..Kept::default() };
     let rig = rig(40, 30, kept);
     let (lines, [written, suppressed, dropped]) = run(rig, || {
         for number in 0..100 {
