@@ -43,6 +43,10 @@ def variable(name, value, of="treble-decode", kind="StatefulSet"):
     return container("env", to=to, of=of, kind=kind)
 
 
+def endpoint(*path, to, of="treble-stages"):
+    return one("PodMonitor", of, "spec", "podMetricsEndpoints", 0, *path, to=to)
+
+
 def egress(to):
     return one("NetworkPolicy", "treble-kafka", "spec", "egress", to=to)
 
@@ -103,6 +107,7 @@ BROKEN = {
     "secret-files": ("secure", [
         added({"kind": "Secret"}),
         container("env", to=lambda listed: [*listed, {"name": "PASSWORD_OF_MINE", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]),
+        variable("METRICS_TOKEN", "hunter2"),
         container("volumeMounts", 1, "subPath", to="password"),
     ]),
     "mounted-files": ("secure", [container("volumeMounts", to=lambda listed: item(listed, "kafka-sasl")),
@@ -142,6 +147,19 @@ BROKEN = {
                             one("PodMonitor", "treble-lag", "spec", "selector", "matchExpressions", 0, "values", to=["lag", "sql"]),
                             one("PodMonitor", "treble-stages", "spec", "selector", "matchExpressions", 0, "values", to=lambda listed: [each for each in listed if each != "canary"]),
                             one("PodMonitor", "treble-stages", "spec", "podMetricsEndpoints", 0, "relabelings", 0, "replacement", to="pods")]),
+    "probe-scheme": ("secure", [container("readinessProbe", "httpGet", "scheme", to="HTTP"),
+                                container("livenessProbe", "httpGet", "scheme", to=None, of="treble-lag", kind="Deployment")]),
+    "scrape-tls": ("secure", [
+        endpoint("scheme", to="http"),
+        endpoint("tlsConfig", "ca", to=None),
+        endpoint("tlsConfig", to=lambda trust: trust | {"insecureSkipVerify": True}, of="treble-lag"),
+        endpoint("tlsConfig", "serverName", to=None),
+    ]),
+    "scrape-token": ("secure", [
+        endpoint("authorization", to=None),
+        endpoint("authorization", "credentials", to={"name": "treble-metrics-token"}),
+        endpoint("params", to={"token": ["hunter2"]}, of="treble-lag"),
+    ]),
     "components": ("small", [relabelled]),
     "rules": ("secure", [without("PrometheusRule", "treble-lag"),
                          one("PrometheusRule", "treble-lag", "spec", "groups", 0, "rules", 0, "expr", to="vector(0)")]),

@@ -82,6 +82,10 @@ def wanted_secrets(releases, stack):
                 if "secret" in volume:
                     yield volume["secret"]["secretName"], {item["key"] for item in volume["secret"]["items"]}
             yield from ((each["name"], set()) for each in pod.spec.get("imagePullSecrets", []))
+        for each in release.of("PodMonitor"):
+            endpoint = each["spec"]["podMetricsEndpoints"][0]
+            read = endpoint.get("tlsConfig", {}).get("ca", {}).get("secret"), endpoint.get("authorization", {}).get("credentials")
+            yield from ((secret["name"], {secret["key"]}) for secret in read if secret)
     grafana, alertmanager = stack["grafana"], stack["alertmanager"]["alertmanagerSpec"]
     yield grafana["admin"]["existingSecret"], {grafana["admin"]["userKey"], grafana["admin"]["passwordKey"]}
     files = re.findall(r"\$__file\{([^}]*)\}", str(grafana["grafana.ini"]))
@@ -190,6 +194,7 @@ def document_faults(releases, version):
     broken = {
         "statefulset/treble-decode": "statefulset/treble-recode", "treble-upscale-0": "treble-upscaler-0", "--from-file=tokens=": "--from-file=token=",
         "scaledobject treble-upscale": "scaledobject upscale", "infra/k8s/treble ": "infra/k8s/chart ", "treble-receivers": "receivers",
+        "secret generic treble-metrics-ca --from-file=ca.crt=": "secret generic treble-metrics-ca --from-file=ca.pem=",
     }
     for good, bad in broken.items():
         wrong = text.replace(good, bad)

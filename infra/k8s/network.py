@@ -81,7 +81,7 @@ def admits(release):
         for peers in let.get(admin, []):
             for peer in peers:
                 if not peer.get("namespaceSelector") or not peer.get("podSelector"):
-                    yield pod.about, "its metrics are plain text, and are read by others than Prometheus"
+                    yield pod.about, "its metrics are read by others than Prometheus"
         if strangers := set(let) - {("TCP", number) for number in served.values()}:
             yield pod.about, f"is let in at {strangers}, where nobody listens"
 

@@ -7,7 +7,7 @@
 
 {{/*
 The Secrets that are mounted, as YAML: name of the volume → secret, items (key → file). Each lies in /etc/treble/NAME. root; doors: whether
-those of `treble serve` are among them.
+those of `treble serve` are among them; ports: those of the pod; who serves metrics has `admin` among them.
 */}}
 {{- define "treble.secrets" -}}
 {{- $secrets := dict -}}
@@ -25,6 +25,10 @@ those of `treble serve` are among them.
 {{- if .secret }}{{ $_ := set $secrets "traces" (dict "secret" .secret "items" (dict .key "token")) }}{{ end -}}
 {{- if .caSecret }}{{ $_ := set $secrets "traces-ca" (dict "secret" .caSecret "items" (dict .caKey "ca.crt")) }}{{ end -}}
 {{- end -}}
+{{- if hasKey (default dict .ports) "admin" }}{{ with $security.metrics -}}
+{{- if .tls.secret }}{{ $_ := set $secrets "metrics-tls" (dict "secret" .tls.secret "items" (dict "tls.crt" "tls.crt" "tls.key" "tls.key")) }}{{ end -}}
+{{- if .token.secret }}{{ $_ := set $secrets "metrics-token" (dict "secret" .token.secret "items" (dict .token.key "token")) }}{{ end -}}
+{{- end }}{{ end -}}
 {{- if .doors }}{{ with .root.Values.sql -}}
 {{- $_ := set $secrets "sql-tokens" (dict "secret" (required "sql.tokens.secret: the doors ask for tokens" .tokens.secret) "items" (dict .tokens.key "tokens")) -}}
 {{- if .tls.secret }}{{ $_ := set $secrets "sql-tls" (dict "secret" .tls.secret "items" (dict "tls.crt" "tls.crt" "tls.key" "tls.key")) }}{{ end -}}
@@ -32,7 +36,23 @@ those of `treble serve` are among them.
 {{ toYaml $secrets }}
 {{- end }}
 
-{{/* The keys that follow from `security`, as YAML. */}}
+{{/* The keys that follow from `security.metrics`, as YAML: of a process that serves metrics. */}}
+{{- define "treble.exposure" -}}
+{{- $keys := dict -}}
+{{- with .Values.security.metrics -}}
+{{- if and .token.secret (not .tls.secret) -}}
+{{- fail "security.metrics.token.secret: the token would travel open; name security.metrics.tls.secret too" -}}
+{{- end -}}
+{{- if .tls.secret -}}
+{{- $_ := set $keys "admin.tls_certificate_file" "/etc/treble/metrics-tls/tls.crt" -}}
+{{- $_ := set $keys "admin.tls_key_file" "/etc/treble/metrics-tls/tls.key" -}}
+{{- end -}}
+{{- if .token.secret }}{{ $_ := set $keys "admin.token_file" "/etc/treble/metrics-token/token" }}{{ end -}}
+{{- end -}}
+{{ toYaml $keys }}
+{{- end }}
+
+{{/* The keys that follow from the rest of `security`, as YAML. */}}
 {{- define "treble.credentials" -}}
 {{- $keys := dict -}}
 {{- with .Values.security.kafka -}}
@@ -64,12 +84,12 @@ those of `treble serve` are among them.
 {{ toYaml $keys }}
 {{- end }}
 
-{{/* root, config (of this component), decided (by the chart; wins): the entries of `env` that set keys of docs/configuration.md. */}}
+{{/* root, config (of this component), decided (by the chart; wins), silent (serves no metrics): the entries of `env` that set keys of docs/configuration.md. */}}
 {{- define "treble.environment" -}}
 {{- include "treble.checked" (dict "root" .root "config" .root.Values.config) -}}
 {{- include "treble.checked" (dict "root" .root "config" (default dict .config)) -}}
 {{- $keys := dict "log.format" "json" -}}
-{{- range $source := list .root.Values.config (default dict .config) (fromYaml (include "treble.credentials" .root)) .decided -}}
+{{- range $source := list .root.Values.config (default dict .config) (fromYaml (include "treble.credentials" .root)) (ternary dict (fromYaml (include "treble.exposure" .root)) (default false .silent)) .decided -}}
 {{- range $key, $value := $source }}{{ $_ := set $keys $key $value }}{{ end -}}
 {{- end -}}
 {{- range $key, $value := $keys }}

@@ -23,6 +23,7 @@ sleep (seconds before SIGTERM), spillMb (room in /tmp for queries), restartPolic
 {{- define "treble.pod" -}}
 {{- $root := .root -}}
 {{- $secrets := fromYaml (include "treble.secrets" .) -}}
+{{- $scheme := ternary "HTTPS" "HTTP" (ne $root.Values.security.metrics.tls.secret "") -}}
 {{- $folder := and .lake $root.Values.lake.url (not (contains "://" $root.Values.lake.url)) -}}
 serviceAccountName: {{ include "treble.fullname" $root }}-{{ .component }}
 automountServiceAccountToken: false
@@ -79,19 +80,19 @@ containers:
       {{- end }}
     {{- end }}
     {{- if .startupSeconds }}
-    # The process turns; a restart mends nothing that is outside of it, so liveness asks no more.
+    # Who probes asks for no certificate and brings no token. The process turns; a restart mends nothing that is outside of it, so liveness asks no more.
     startupProbe:
-      httpGet: { path: /livez, port: admin }
+      httpGet: { path: /livez, port: admin, scheme: {{ $scheme }} }
       periodSeconds: 2
       failureThreshold: {{ div (add (int64 .startupSeconds) 1) 2 }}
     livenessProbe:
-      httpGet: { path: /livez, port: admin }
+      httpGet: { path: /livez, port: admin, scheme: {{ $scheme }} }
       periodSeconds: 10
       timeoutSeconds: 3
       failureThreshold: 3
     # Every partition is restored and read, and a broker answers.
     readinessProbe:
-      httpGet: { path: /readyz, port: admin }
+      httpGet: { path: /readyz, port: admin, scheme: {{ $scheme }} }
       periodSeconds: 5
       timeoutSeconds: 3
       failureThreshold: 2
