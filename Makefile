@@ -64,6 +64,7 @@ monitoring-test: build ## Ask everything that dashboards and rules ask of a pipe
 	@infra/monitoring/check
 	@infra/monitoring/schema
 	@infra/monitoring/rig
+	@infra/monitoring/secure --binary $(TARGET)/debug/treble
 	@infra/monitoring/live --binary $(TARGET)/debug/treble
 
 monitoring-full: monitoring-test ## The same, and traces through a real OpenTelemetry Collector; builds for ten minutes

@@ -14,8 +14,6 @@ from release import HERE, ROOT, title
 BINARY = Path(os.environ.get("TREBLE_BINARY") or Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug/treble")
 # Shorter names for two keys, which the documentation names in its first paragraph.
 VARIABLES = {"TREBLE_" + key.upper().replace(".", "_") for key in DOCUMENTED} | {"TREBLE_BOOTSTRAP_SERVERS", "TREBLE_SCHEMA_REGISTRY_URL"}
-# What validation warns of and what is answered by something else: metrics are plain text, and a network policy says who may read them.
-ANSWERED = {"admin.listen"}
 
 
 @functools.cache
@@ -63,7 +61,7 @@ def warnings(release):
                 continue
             # The job that registers schemas is the deployment which the warning asks for.
             job = told["key"] == "registry.auto_register" and pod.container["args"] == ["topics", "create"]
-            if told["key"] not in ANSWERED and not job and concerns(pod, told["key"]):
+            if not job and concerns(pod, told["key"]):
                 yield pod.about, f"{told['key']}: {told['problem']}"
 
 
