@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 from release import HERE, LOADER, NAME, NAMESPACE, ROOT, helm
+from scraping import CERTIFICATE
 
 README = HERE / "README.md"
 STACK = HERE / "kube-prometheus-stack/values.yaml"
@@ -170,12 +171,15 @@ def notes(values, version):
 
 
 def note_faults(told, release):
-    """The commands among notes name what this release makes, and each set is named."""
+    """The commands among notes name what this release makes, each set is named, and what travels open is told."""
     typed = [line.strip() for line in told.splitlines() if line.strip().startswith("kubectl ")]
     yield from unknown_objects("```sh\n" + "\n".join(typed) + "\n```\n", [release])
     for each in release.of("StatefulSet"):
         if f"statefulset/{each['metadata']['name']}" not in told:
             yield f"NOTES.txt: says nothing of {each['metadata']['name']}"
+    unencrypted = any("admin" in pod.ports() and CERTIFICATE not in pod.environment() for pod in release.pods())
+    if ("Metrics travel unencrypted" in told) != unencrypted:
+        yield f"NOTES.txt: metrics travel {'open, and it says nothing of that' if unencrypted else 'encrypted, and it says otherwise'}"
 
 
 def document_faults(releases, version):
@@ -184,6 +188,9 @@ def document_faults(releases, version):
         yield from (f"{name}: {fault}" for fault in note_faults(told, release))
         if not list(note_faults(told.replace("deployment/treble-lag", "deployment/treble-log"), release)):
             yield f"{name}: notes on a deployment that is not there are taken"
+        wrong = told.replace("Metrics travel unencrypted", "") if "Metrics travel" in told else f"{told}\nMetrics travel unencrypted"
+        if not list(note_faults(wrong, release)):
+            yield f"{name}: notes that are wrong on how metrics travel are taken"
     releases = releases.values()
     text, stack = README.read_text(), yaml.load(STACK.read_text(), LOADER)
     yield from unknown_objects(text, releases)
