@@ -13,6 +13,7 @@ FOREIGN = {
     "node_cpu_seconds_total", "node_filesystem_avail_bytes", "node_filesystem_size_bytes", "node_memory_MemAvailable_bytes",
     "node_memory_MemTotal_bytes", "node_network_receive_bytes_total", "node_network_transmit_bytes_total",
     "prometheus_config_last_reload_successful", "prometheus_notifications_errors_total", "prometheus_notifications_sent_total",
+    "prometheus_remote_storage_highest_timestamp_in_seconds", "prometheus_remote_storage_queue_highest_sent_timestamp_seconds",
     "prometheus_rule_evaluation_failures_total", "prometheus_rule_group_iterations_missed_total", "prometheus_rule_group_last_duration_seconds",
     "prometheus_tsdb_head_samples_appended_total", "prometheus_tsdb_head_series",
     "prometheus_tsdb_storage_blocks_bytes",

@@ -42,6 +42,9 @@ def board():
         lines("Alerts that do not reach Alertmanager", "Share of the alerts that Prometheus could not hand over.", "percentunit",
               q("sum by (alertmanager) (rate(prometheus_notifications_errors_total{@all}[5m])) / sum by (alertmanager) (rate(prometheus_notifications_sent_total{@all}[5m]))", "{{alertmanager}}"),
               steps=limits(critical="alerts_lost_share"), span=12, highest=1),
+        lines("Behind in sending on", "How much newer the newest sample is than the newest one that a remote store has taken; nothing where none is configured.", "s",
+              q("prometheus_remote_storage_highest_timestamp_in_seconds{@all} - on (instance, job) group_right () prometheus_remote_storage_queue_highest_sent_timestamp_seconds{@all}", "{{remote_name}}"),
+              steps=limits("remote_behind_seconds"), span=24),
     )
     made.row(
         "Alertmanager",
