@@ -4,10 +4,12 @@
 //! Map: `tree` the files · `source` Rust read just well enough · `manifests` rooms and layers of dependencies,
 //! deny.toml · `purity` invariant 1 and the purity of decisions · `rooms` who may name what in the pipeline ·
 //! `size` measured targets · `prose` texts and documents · `architecture` invariants name their tests ·
-//! `names` metrics and topics.
+//! `checklist` the page of promises · `names` metrics and topics.
 
 #[path = "tidy/architecture.rs"]
 mod architecture;
+#[path = "tidy/checklist.rs"]
+mod checklist;
 #[path = "tidy/manifests.rs"]
 mod manifests;
 #[path = "tidy/names.rs"]

@@ -17,7 +17,7 @@ fn invariants(text: &str) -> Vec<(usize, &str)> {
 }
 
 /// The texts between backticks.
-fn quoted(line: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
