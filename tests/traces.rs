@@ -20,6 +20,9 @@ use treble_test_support::exposition::Exposition;
 use treble_test_support::kafka::{self, PATIENCE};
 use treble_test_support::process::{Worker, binary, environment};
 
+/// Planted, and looked for in spans.
+const REGISTRY_PASSWORD: &str = "Registry-hunter6-pw";
+
 /// A pipeline of three processes, each a stage, that tell a collector of what they do.
 struct Traced {
     stack: &'static LocalStack,
@@ -113,6 +116,7 @@ fn one_trace_leads_from_publish_through_every_stage_to_fetch() -> Result<()> {
         ("traces.ca_file", authority.certificate().display().to_string()),
         ("traces.token_file", token_file.display().to_string()),
     ];
+    let settings = [settings, with_login(folder.path())?].concat();
     let traced = Traced::start("traced", folder.path(), settings)?;
     let trace_id = traced.publish(&clips::chirp("clip", 16_000, 3), &[])?;
     let fetched =
@@ -140,6 +144,10 @@ fn one_trace_leads_from_publish_through_every_stage_to_fetch() -> Result<()> {
     ensure!(instances == ["decode", "upscale", "encode"], "{instances:?}");
     linked(&collector.spans(), &spans)?;
     described(&collector.spans())?;
+    for secret in ["of-the-first-day", REGISTRY_PASSWORD] {
+        ensure!(!format!("{:?}", collector.spans()).contains(secret), "a span tells {secret}");
+        ensure!(traced.workers.iter().all(|worker| !worker.log_tail().contains(secret)));
+    }
 
     ensure!(traced.logged(&trace_id, "stream finished") == ["decode", "upscale", "encode"]);
     let question =
@@ -153,6 +161,14 @@ fn one_trace_leads_from_publish_through_every_stage_to_fetch() -> Result<()> {
     let second = traced.publish(&clips::chirp("second", 16_000, 1), &[])?;
     collector.await_trace(&second, PATIENCE, |spans| names(spans).contains("encode"))?;
     traced.end()
+}
+
+/// A login at the registry, which lets in everyone.
+fn with_login(folder: &Path) -> Result<Vec<(&'static str, String)>> {
+    let file = folder.join("registry-password");
+    fs::write(&file, REGISTRY_PASSWORD)?;
+    let file = file.display().to_string();
+    Ok(vec![("registry.username", "ada".to_owned()), ("registry.password_file", file)])
 }
 
 /// Spans of one clip in their order: what a process did with a topic, and the stage inside.
