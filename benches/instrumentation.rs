@@ -39,13 +39,20 @@ const COMMITTED: usize = 160;
 
 fn main() -> Result<()> {
     let records = records()?;
-    let [watched, alone] = race([
-        &|| {
-            let (observer, stages) = watchers()?;
-            run(&records, observer, Some(stages))
-        },
-        &|| run(&records, Silent, None),
-    ])?;
+    let watched = || {
+        let (observer, stages) = watchers()?;
+        run(&records, observer, Some(stages))
+    };
+    let alone = || run(&records, Silent, None);
+    // For `benches/instructions`, which counts what one of them does instead of timing it.
+    match std::env::args().skip_while(|word| word != "--only").nth(1).as_deref() {
+        None => {}
+        Some("watched") => return watched().map(drop),
+        Some("alone") => return alone().map(drop),
+        Some("neither") => return Ok(()),
+        Some(other) => bail!("--only watched, alone or neither, not {other}"),
+    }
+    let [watched, alone] = race([&watched, &alone])?;
     report(&[
         Figure::speed("watched_speed", f64::from(SECONDS) * STREAMS as f64, watched),
         Figure::ratio("watched_efficiency", watched, alone, "the same with nobody watching"),
