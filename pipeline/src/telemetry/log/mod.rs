@@ -40,9 +40,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use writer::{Sink, StandardError, Writer};
 
-/// Libraries that tell of every step at `info`, with all that they know of a table in each line. They are heard where
-/// `log.level` names them.
-const TALKATIVE: &str = "buoyant_kernel=error,deltalake_core=error";
+/// Libraries that are heard only where `log.level` names them: those that tell of every step at `info`, with all that they know of a
+/// table in each line; and rdkafka, which calls the end of a partition an error, and repeats what librdkafka tells itself.
+const TALKATIVE: &str = "buoyant_kernel=error,deltalake_core=error,rdkafka::client=off";
 /// Lines that wait to be written, at most.
 const QUEUE: usize = 4_096;
 /// The audit log begins a file each day, so that as many days are kept as files.
@@ -194,9 +194,14 @@ fn spawn(writer: Writer) -> io::Result<(SyncSender<Option<Line>>, Log)> {
     Ok((sender.clone(), Log { end, wake: sender, ended }))
 }
 
+/// Who is heard from which level on.
+fn targets(level: &str) -> Targets {
+    let targets = format!("{TALKATIVE},{level}").parse();
+    targets.unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO))
+}
+
 fn listen(config: &LogConfig, capture: Capture) {
-    let targets = format!("{TALKATIVE},{}", config.level).parse();
-    let targets = targets.unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let targets = targets(&config.level);
     let counts = capture.counts.clone();
     // Only a process that already has a log, such as a test, refuses a second one.
     if tracing_subscriber::registry().with(capture.with_filter(targets)).try_init().is_ok() {

@@ -215,6 +215,17 @@ fn a_process_that_ends_writes_what_waits() {
 }
 
 #[test]
+fn a_library_that_talks_too_much_is_heard_where_it_is_named() {
+    use tracing::Level;
+    let usual = targets("info");
+    assert!(!usual.would_enable("rdkafka::client", &Level::ERROR), "the end of a partition");
+    assert!(usual.would_enable("librdkafka", &Level::WARN) && usual.would_enable("treble", &Level::INFO));
+    assert!(!usual.would_enable("deltalake_core", &Level::INFO));
+    assert!(targets("info,rdkafka::client=error").would_enable("rdkafka::client", &Level::ERROR));
+    assert!(targets("no level").would_enable("treble", &Level::INFO));
+}
+
+#[test]
 fn a_component_is_its_stage_or_all_of_them() {
     let config = |stages: &[&str]| {
         let surroundings = crate::config::Surroundings { host_name: "host".to_owned(), ..Default::default() };
