@@ -90,7 +90,7 @@ fn every_example_is_quoted_as_it_is() {
 fn every_command_in_the_documents_exists() {
     let makefile = text("Makefile");
     let mut tried = 0;
-    for path in ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/sql.md"] {
+    for path in ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/report.md", "docs/sql.md"] {
         let document = text(path);
         tried += commands(&document).len();
         assert_eq!(wrong(&document, &makefile), Vec::<String>::new(), "{path}");

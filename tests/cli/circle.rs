@@ -17,16 +17,16 @@ fn place(stack: &LocalStack, prefix: &str) -> Place {
 }
 
 /// A running `treble run`, killed where a test fails before it is stopped.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
-    fn start(place: &Place, address: &str) -> Self {
+    pub(crate) fn start(place: &Place, address: &str) -> Self {
         let run = ["run", "--listen", address, "--instance-id", "circle", "--topology", "fused"];
         Self(place.command(run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
     /// Asks it to drain; its exit code.
-    fn drain(mut self) -> Option<i32> {
+    pub(crate) fn drain(mut self) -> Option<i32> {
         let kill =
             std::process::Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
         assert!(kill.success());

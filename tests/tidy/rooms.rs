@@ -24,6 +24,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli/", "cli.rs"]),
     ("indicatif", &["cli/", "cli.rs"]),
     ("ratatui", &["cli/", "cli.rs"]),
+    ("flate2", &["cli/debug/"]),
+    ("tar", &["cli/debug/"]),
+    ("rustix", &["cli/doctor/"]),
+    ("x509_certificate", &["cli/doctor/"]),
     ("anyhow", &["main.rs"]),
 ];
 

@@ -39,7 +39,8 @@ impl Show {
     }
 }
 
-fn json_of(settings: &Settings) -> Value {
+/// Every key with its value and who set it; secrets are masked.
+pub(super) fn json_of(settings: &Settings) -> Value {
     let entry = |(key, Setting { value, origin }): (&str, &Setting)| {
         let plain = serde_json::to_value(value).unwrap_or(Value::Null);
         let text = shown(key, value);

@@ -1,9 +1,14 @@
 //! Where audio is written to.
 
 use super::{Exit, Failure};
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// Rights on a file, less what the user's mask takes.
+const PUBLIC: u32 = 0o666;
+const PRIVATE: u32 = 0o600;
 
 /// A file that appears under its name only when it is whole, or standard output.
 pub(super) struct Destination {
@@ -13,17 +18,27 @@ pub(super) struct Destination {
 
 impl Destination {
     pub(super) fn open(to: &Path, from: &Path) -> Result<Self, Failure> {
-        if to == Path::new("-") {
-            return Ok(Self { writer: Box::new(io::stdout()), temporary: None });
-        }
-        if to == from {
+        if to == from && to != Path::new("-") {
             return Err(Failure::new(Exit::Usage, "the output would replace the input")
                 .mend("name another file with -o"));
+        }
+        Self::create(to, PUBLIC)
+    }
+
+    /// A file for the eyes of its owner alone.
+    pub(super) fn private(to: &Path) -> Result<Self, Failure> {
+        Self::create(to, PRIVATE)
+    }
+
+    fn create(to: &Path, mode: u32) -> Result<Self, Failure> {
+        if to == Path::new("-") {
+            return Ok(Self { writer: Box::new(io::stdout()), temporary: None });
         }
         let mut name = to.file_name().unwrap_or_default().to_owned();
         name.push(".part");
         let temporary = to.with_file_name(name);
-        let file = File::create(&temporary).map_err(|error| Failure::uncreatable(to, &error))?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary);
+        let file = file.map_err(|error| Failure::uncreatable(to, &error))?;
         Ok(Self { writer: Box::new(BufWriter::new(file)), temporary: Some(temporary) })
     }
 

@@ -1,12 +1,15 @@
 //! `treble dlq`.
 
+mod heads;
 mod original;
 mod purge;
+
+pub(super) use heads::heads;
 
 use super::{Context, Exit, Failure, registry};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::kafka::fetcher::{Fetcher, Polled};
+use crate::kafka::fetcher::{Fetcher, Polled, Position};
 use crate::kafka::headers::{self, TraceContext};
 use crate::kafka::publisher::Publisher;
 use crate::ports::{Clock, InRecord, OutRecord};
@@ -212,11 +215,20 @@ fn tell(
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Hands every dead letter that is there now to `each`.
-fn each(config: &Config, mut each: impl FnMut(Letter)) -> Result<(), Failure> {
-    let clock = SystemClock::new();
-    let mut fetcher = Fetcher::connect(&config.kafka, &registry::topics(config).dlq())?;
+fn each(config: &Config, each: impl FnMut(Letter)) -> Result<(), Failure> {
+    let fetcher = Fetcher::connect(&config.kafka, &registry::topics(config).dlq())?;
     let beginnings = fetcher.beginnings(None)?;
-    fetcher.start(&beginnings)?;
+    each_from(fetcher, &beginnings, each)
+}
+
+/// Hands every dead letter from `positions` on that is there now to `each`.
+fn each_from(
+    mut fetcher: Fetcher,
+    positions: &[Position],
+    mut each: impl FnMut(Letter),
+) -> Result<(), Failure> {
+    let clock = SystemClock::new();
+    fetcher.start(positions)?;
     let mut answered = clock.now();
     loop {
         match fetcher.poll(Duration::from_millis(200))? {

@@ -1,12 +1,20 @@
 //! `treble doctor`.
 
+mod access;
+mod finding;
+mod watching;
+
+pub(super) use finding::Finding;
+
 use super::{Context, Exit, Failure, registry, topics};
-use crate::config::Config;
+use crate::clock::SystemClock;
+use crate::config::{Config, Fault, Loaded};
 use crate::kafka::admin::Admin;
+use crate::ports::Clock;
 use crate::runtime::model;
 use crate::schema_registry::Registration;
 use clap::Args;
-use serde_json::json;
+use finding::Verdict;
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -14,84 +22,33 @@ use std::sync::Arc;
 #[derive(Debug, Args)]
 pub(super) struct Doctor {}
 
-/// How a check went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Good,
-    /// Works, but perhaps not as meant.
-    Odd,
-    Bad,
-}
-
-impl Verdict {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Good => "ok",
-            Self::Odd => "warning",
-            Self::Bad => "fault",
-        }
-    }
-}
-
-/// One check, done.
-#[derive(Debug)]
-struct Finding {
-    subject: &'static str,
-    verdict: Verdict,
-    detail: String,
-    fix: String,
-    exit: Exit,
-}
-
-impl Finding {
-    fn good(subject: &'static str, detail: impl Into<String>) -> Self {
-        let (detail, fix) = (detail.into(), String::new());
-        Self { subject, verdict: Verdict::Good, detail, fix, exit: Exit::Success }
-    }
-
-    fn odd(subject: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Odd, fix: fix.into(), ..Self::good(subject, detail) }
-    }
-
-    fn bad(subject: &'static str, failure: Failure) -> Self {
-        let detail = match failure.why.as_str() {
-            "" => failure.what,
-            why => format!("{}: {why}", failure.what),
-        };
-        Self { subject, verdict: Verdict::Bad, detail, fix: failure.fix, exit: failure.exit }
-    }
-}
-
 impl Doctor {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let mut findings = Vec::new();
         let loaded = crate::config::load(&context.options.request(), &context.surroundings)?;
-        findings.push(Finding::good("configuration", "holds"));
-        let odd = |warning: crate::config::Fault| {
-            Finding::odd("configuration", format!("{}: {}", warning.key, warning.problem), warning.fix)
-        };
-        findings.extend(loaded.warnings.into_iter().map(odd));
-        findings.extend(cluster(&loaded.config));
-        findings.push(schemas(&loaded.config));
-        findings.push(engine(&loaded.config));
-        findings.push(lake(&loaded.config));
-        findings.push(port(&loaded.config));
-        let worst =
-            findings.iter().find(|finding| finding.verdict == Verdict::Bad).map(|finding| finding.exit);
-        for finding in &findings {
-            print(context, finding)?;
-        }
-        Ok(worst.unwrap_or(Exit::Success))
+        let findings = examine(&loaded);
+        let worst = findings.iter().find(|finding| finding.verdict == Verdict::Bad);
+        findings.iter().try_for_each(|finding| {
+            context.output.document("check", &finding.document(), || finding.text())
+        })?;
+        Ok(worst.map_or(Exit::Success, |finding| finding.exit))
     }
 }
 
-fn print(context: &Context, finding: &Finding) -> Result<(), Failure> {
-    let Finding { subject, verdict, detail, fix, .. } = finding;
-    let document = json!({ "subject": subject, "verdict": verdict.name(), "detail": detail, "fix": fix });
-    context.output.document("check", &document, || {
-        let remedy = if fix.is_empty() { String::new() } else { format!("\n{:25}fix: {fix}", "") };
-        format!("{:<8} {subject:<15} {detail}{remedy}", verdict.name())
-    })
+/// Everything that can be found under a configuration that holds.
+pub(super) fn examine(loaded: &Loaded) -> Vec<Finding> {
+    let Loaded { config, warnings, .. } = loaded;
+    let now_seconds = SystemClock::new().unix_us() / 1_000_000;
+    let odd = |warning: &Fault| {
+        Finding::odd("configuration", format!("{}: {}", warning.key, warning.problem), &warning.fix)
+    };
+    let mut findings = vec![Finding::good("configuration", "holds")];
+    findings.extend(warnings.iter().map(odd));
+    findings.extend(access::findings(config, now_seconds));
+    findings.extend(cluster(config));
+    findings.extend([schemas(config), engine(config), lake(config)]);
+    findings.extend(watching::log(&config.log));
+    findings.extend([watching::traces(config), port(config)]);
+    findings
 }
 
 fn cluster(config: &Config) -> Vec<Finding> {

@@ -125,6 +125,8 @@ impl From<TraceError> for Failure {
         match error {
             TraceError::Secret(error) => error.into(),
             TraceError::Endpoint(_) => Self::new(Exit::Config, what),
+            TraceError::Refused { .. } => Self::new(Exit::Unavailable, what)
+                .mend("check traces.endpoint, traces.ca_file and traces.token_file; audio flows without it"),
             TraceError::Thread(_) => Self::new(Exit::Failure, what),
         }
     }

@@ -17,7 +17,7 @@ use crate::runtime::RunError;
 use crate::telemetry::lag::LagExporter;
 use crate::telemetry::log::{self, Component};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Lag {
                 return Err(Failure::new(Exit::NoInput, format!("no such group: {}", told.join(", ")))
                     .mend("`treble lag` lists all of them"));
             }
-            let document = json!({ "at_unix_seconds": unix(&*clock).as_secs_f64(), "report": &report });
+            let document = document(&report, unix(&*clock));
             context.output.document("lag", &document, || self.table(&report, looks))?;
             if !self.follow {
                 return Ok(Exit::Success);
@@ -132,6 +132,19 @@ impl Lag {
             }
         }
     }
+}
+
+/// What programs are told.
+fn document(report: &Report, at: Duration) -> Value {
+    json!({ "at_unix_seconds": at.as_secs_f64(), "report": report })
+}
+
+/// One look at all groups, as `treble lag --output json` tells it.
+pub(super) fn look(config: &Config) -> Result<Value, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let cluster = KafkaCluster::connect(&config.kafka, Arc::clone(&clock))?;
+    let report = Collector::new(cluster, Limits::default(), Vec::new()).collect(unix(&*clock))?;
+    Ok(document(&report, unix(&*clock)))
 }
 
 /// Adds the dead letters that wait; nothing where the cluster has no such topic.

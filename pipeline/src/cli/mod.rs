@@ -8,6 +8,7 @@ mod canary;
 mod chunker;
 mod completions;
 mod config;
+mod debug;
 mod destination;
 mod dlq;
 mod doctor;
@@ -15,6 +16,7 @@ mod exit;
 mod failure;
 mod fault;
 mod fetch;
+mod files;
 mod gather;
 mod graph;
 mod handover;
@@ -31,6 +33,7 @@ mod progress;
 mod publish;
 mod registry;
 mod run;
+mod scrape;
 mod serve;
 mod served;
 mod signals;
@@ -63,6 +66,7 @@ const EXAMPLES: &str = "Examples:
   treble sql --saved slowest-streams         what was processed, in SQL
   treble tap audio.in                        the records of a topic, and what they say
   treble doctor                              what is missing, and how to mend it
+  treble debug bundle                        all that a report needs in one archive, without secrets
 ";
 
 /// Streaming audio super-resolution on Kafka
@@ -95,6 +99,8 @@ enum Verb {
     Tap(tap::Tap),
     Top(top::Top),
     Doctor(doctor::Doctor),
+    #[command(subcommand)]
+    Debug(debug::DebugVerb),
     Validate(validate::Validate),
     Graph(graph::Graph),
     #[command(subcommand)]
@@ -160,6 +166,7 @@ impl Verb {
             Self::Tap(verb) => verb.run(context),
             Self::Top(verb) => verb.run(context),
             Self::Doctor(verb) => verb.run(context),
+            Self::Debug(verb) => verb.run(context),
             Self::Validate(verb) => verb.run(context),
             Self::Graph(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),

@@ -1,19 +1,18 @@
 //! `treble top`.
 //!
-//! Data flow: addresses → [`scrape`] → [`exposition`] → two looks → [`view`] (pure) → [`screen`], or a document.
+//! Data flow: addresses → [`super::scrape`] → [`exposition`] → two looks → [`view`] (pure) → [`screen`], or a document.
 
 mod exposition;
-mod scrape;
 mod screen;
 mod view;
 
+use super::scrape::Scraper;
 use super::{Context, Exit, Failure};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::ports::Clock;
-use crate::secret;
 use clap::Args;
-use scrape::Scraper;
+use exposition::Exposition;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,10 +55,7 @@ const COLLECTOR: SocketAddr =
 impl Top {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let config = context.load(&context.options.request())?.config;
-        let token = config.admin.token_file.as_deref();
-        let token = token.map(|path| secret::read("admin.token_file", path)).transpose()?;
-        let scraper = Scraper::new(self.ca_file.clone(), token);
-        let scraper = scraper.map_err(|error| Failure::new(Exit::NoInput, error.to_string()))?;
+        let scraper = Scraper::configured(self.ca_file.clone(), &config)?;
         let watch = Watch { addresses: self.addresses(&config), scraper, clock: SystemClock::new() };
         if self.once || context.output.is_json() || !io::stdout().is_terminal() {
             return self.print(context, &watch);
@@ -111,13 +107,22 @@ struct Watch {
 
 impl Watch {
     fn look(&self) -> Look {
-        let asked = |&address: &SocketAddr| (address.to_string(), self.scraper.metrics(address).ok());
+        let asked = |&address: &SocketAddr| (address.to_string(), self.metrics(address).ok());
         Look { at: self.clock.now(), answers: self.addresses.iter().map(asked).collect() }
+    }
+
+    fn metrics(&self, address: SocketAddr) -> io::Result<Exposition> {
+        let answer = self.scraper.get(address, &address.ip().to_string(), "/metrics")?;
+        match answer.status {
+            200 => Ok(Exposition::read(&answer.body)),
+            401 => Err(io::Error::other("it asks for another token: set admin.token_file")),
+            _ => Err(io::Error::other("no metrics there")),
+        }
     }
 
     fn nobody(&self) -> Failure {
         let named = self.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let why = self.addresses.iter().find_map(|&address| self.scraper.metrics(address).err());
+        let why = self.addresses.iter().find_map(|&address| self.metrics(address).err());
         let failure = Failure::new(Exit::Unavailable, format!("nobody answers at {named}")).mend(
             "start `treble run` and `treble lag --listen 127.0.0.1:9468`, or name the addresses of yours",
         );

@@ -1,6 +1,6 @@
 //! `treble validate`.
 
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, files};
 use crate::config::{Config, Fault, Settings, shown};
 use clap::Args;
 use serde_json::json;
@@ -48,18 +48,15 @@ fn missing_files(config: &Config, settings: &Settings) -> Vec<Fault> {
         ModelChoice::File(path) => Some(path.as_path()),
         ModelChoice::Quality | ModelChoice::Live => None,
     };
-    let named = [
-        ("kafka.sasl_password_file", config.kafka.sasl_password_file.as_deref()),
-        ("kafka.ssl_ca_file", config.kafka.ssl_ca_file.as_deref()),
-        ("kafka.ssl_certificate_file", config.kafka.ssl_certificate_file.as_deref()),
-        ("kafka.ssl_key_file", config.kafka.ssl_key_file.as_deref()),
-        ("registry.password_file", config.registry.password_file.as_deref()),
-        ("registry.token_file", config.registry.token_file.as_deref()),
-        ("registry.ca_file", config.registry.ca_file.as_deref()),
+    let of_model = [
         ("upscale.model", model.filter(|_| ai)),
         ("engine.library", config.engine.library.as_deref().filter(|_| ai)),
     ];
-    named.into_iter().filter_map(|(key, path)| unopenable(key, path?, settings)).collect()
+    let of_model = of_model.into_iter().filter_map(|(key, path)| Some((key, path?)));
+    let access =
+        [files::secrets(config), files::shown_certificates(config), files::trusted_certificates(config)];
+    let named = access.into_iter().flatten().chain(of_model);
+    named.filter_map(|(key, path)| unopenable(key, path, settings)).collect()
 }
 
 fn unopenable(key: &str, path: &Path, settings: &Settings) -> Option<Fault> {

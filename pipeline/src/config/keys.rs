@@ -101,7 +101,8 @@ impl Catalogue {
     }
 
     /// The key that an environment variable sets.
-    pub(super) fn of_variable(&self, name: &str) -> Option<String> {
+    #[must_use]
+    pub fn of_variable(&self, name: &str) -> Option<String> {
         if let Some((_, path)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
             return Some((*path).to_owned());
         }

@@ -7,6 +7,12 @@ use crate::secret::SecretError;
 /// The longest record of any topic, in bytes: what producers may send and consumers must be able to take.
 const MAX_RECORD_BYTES: u32 = treble_schemas::topic::MAX_DEAD_LETTER_BYTES;
 
+/// The version of librdkafka, as it says itself.
+#[must_use]
+pub fn library_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}
+
 /// What every client needs to reach the cluster.
 pub fn base(config: &KafkaConfig) -> Result<ClientSettings, SecretError> {
     let mut client = ClientSettings::new(config)?;

@@ -148,7 +148,7 @@ const TRACES_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a start waits for the registry.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
 /// The commit that this was built from, where whoever built it said so.
-const REVISION: &str = match option_env!("TREBLE_REVISION") {
+pub const REVISION: &str = match option_env!("TREBLE_REVISION") {
     Some(revision) => revision,
     None => "unknown",
 };

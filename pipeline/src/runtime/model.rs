@@ -51,6 +51,14 @@ pub fn open(config: &Config, watch: Arc<dyn EngineWatch>) -> Result<Option<OrtEn
     Ok(Some(OrtEngine::open_watched(&model, &engine, watch)?))
 }
 
+/// The files of the configured model, whether it is wanted or not: the library, where there is one, and the model.
+#[must_use]
+pub fn files(config: &Config) -> (Option<PathBuf>, PathBuf) {
+    let roots = roots();
+    let library = config.engine.library.clone().or_else(|| find_library(&roots));
+    (library, model_file(&config.stage_configs.of::<UpscaleStage>().model, &roots))
+}
+
 /// The folders that an installation may start at: where the process runs and those above it, then those above the
 /// executable.
 fn roots() -> Vec<PathBuf> {

@@ -7,7 +7,7 @@
 mod export;
 pub mod spans;
 
-pub use export::TraceError;
+pub use export::{TraceError, reach};
 
 use super::family::Each;
 use super::labels::Sent;

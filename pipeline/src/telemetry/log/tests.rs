@@ -222,7 +222,6 @@ fn a_library_that_talks_too_much_is_heard_where_it_is_named() {
     assert!(usual.would_enable("librdkafka", &Level::WARN) && usual.would_enable("treble", &Level::INFO));
     assert!(!usual.would_enable("deltalake_core", &Level::INFO));
     assert!(targets("info,rdkafka::client=error").would_enable("rdkafka::client", &Level::ERROR));
-    assert!(targets("no level").would_enable("treble", &Level::INFO));
 }
 
 #[test]

@@ -40,6 +40,14 @@ pub enum TraceError {
     /// The address is none.
     #[error("traces.endpoint: {0}; write http://host:4317, or https")]
     Endpoint(#[from] ExporterBuildError),
+    /// Nobody takes spans there, or not from us.
+    #[error("the collector at {endpoint} takes no spans: {detail}")]
+    Refused {
+        /// Its address.
+        endpoint: String,
+        /// What was met.
+        detail: String,
+    },
     /// The system refused a thread.
     #[error("cannot start a thread: {0}; raise the limit on threads (ulimit -u)")]
     Thread(#[from] io::Error),
@@ -152,6 +160,20 @@ fn gather(first: Message, messages: &Receiver<Message>) -> (Vec<SpanData>, Optio
         }
         next = messages.recv_timeout(GATHER);
     }
+}
+
+/// Sends no span at all, as all others are sent: whether name, certificates and token are what the collector wants.
+///
+/// # Errors
+/// [`TraceError`]; after five seconds at the latest.
+pub fn reach(config: &Config) -> Result<(), TraceError> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let _inside = runtime.enter();
+    let exporter = exporter(config)?;
+    runtime.block_on(exporter.export(Vec::new())).map_err(|error| TraceError::Refused {
+        endpoint: config.traces.endpoint.clone().unwrap_or_default(),
+        detail: error.to_string(),
+    })
 }
 
 fn exporter(config: &Config) -> Result<SpanExporter, TraceError> {
