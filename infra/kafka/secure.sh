@@ -34,11 +34,11 @@ make_secrets() {
   ) || die "the secrets in $secrets could not be made" 69
 }
 
-# certificate NAME OPTION…: NAME.pem and NAME.key, for two days.
+# certificate NAME OPTION…: NAME.pem and NAME.key. They hold for as long as anybody may keep the instance: nothing renews them.
 certificate() {
   local name="$1" said
   shift
-  said="$(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "/CN=$name" \
+  said="$(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=$name" \
     -keyout "$name.key" -out "$name.pem" "$@" 2>&1)" || {
     say "$said"
     return 1
