@@ -1,6 +1,7 @@
 //! Secrets: where they are read, and how they are kept from being shown.
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::Path;
 use std::{fs, io};
@@ -14,6 +15,12 @@ impl Secret {
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// Whether `shown` is it. Digests are compared, so that the time that it takes says nothing about the secret.
+    #[must_use]
+    pub fn is(&self, shown: &str) -> bool {
+        Sha256::digest(&self.0) == Sha256::digest(shown)
     }
 }
 
@@ -72,6 +79,7 @@ mod tests {
         let secret = read("registry.password_file", &path).unwrap();
         assert_eq!(secret.reveal(), "hunter 2");
         assert_eq!(format!("{secret:?}"), "***");
+        assert!(secret.is("hunter 2") && !secret.is("hunter 3") && !secret.is(""));
         let absent = read("registry.password_file", &folder.path().join("absent")).unwrap_err();
         assert!(absent.to_string().starts_with("registry.password_file: cannot read "), "{absent}");
     }

@@ -1,7 +1,7 @@
 //! The files that a configuration names and that let somebody in, by the keys that name them.
 
 use crate::config::Config;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file and its key.
 pub(super) type Named<'a> = (&'static str, &'a Path);
@@ -20,7 +20,7 @@ pub(super) fn secrets(config: &Config) -> Vec<Named<'_>> {
         ("admin.tls_key_file", &admin.tls_key_file),
         ("traces.token_file", &traces.token_file),
     ];
-    all.into_iter().filter_map(|(key, path)| Some((key, path.as_deref()?))).collect()
+    present(&all)
 }
 
 /// Files of certificates that this side shows.
@@ -30,7 +30,7 @@ pub(super) fn shown_certificates(config: &Config) -> Vec<Named<'_>> {
         ("sql.tls_certificate_file", &config.sql.tls_certificate_file),
         ("admin.tls_certificate_file", &config.admin.tls_certificate_file),
     ];
-    all.into_iter().filter_map(|(key, path)| Some((key, path.as_deref()?))).collect()
+    present(&all)
 }
 
 /// Files of certificates that this side trusts.
@@ -40,5 +40,10 @@ pub(super) fn trusted_certificates(config: &Config) -> Vec<Named<'_>> {
         ("registry.ca_file", &config.registry.ca_file),
         ("traces.ca_file", &config.traces.ca_file),
     ];
-    all.into_iter().filter_map(|(key, path)| Some((key, path.as_deref()?))).collect()
+    present(&all)
+}
+
+/// Those that are there.
+fn present<'a>(all: &[(&'static str, &'a Option<PathBuf>)]) -> Vec<Named<'a>> {
+    all.iter().filter_map(|(key, path)| Some((*key, path.as_deref()?))).collect()
 }
