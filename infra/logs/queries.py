@@ -44,7 +44,7 @@ def bind(queries):
 def kusto():
     files = {str(file.relative_to(LOGS)): file.read_text() for file in sorted(LOGS.glob("kql/**/*.kql"))}
     rule = json.loads((LOGS / "azure/rule.json").read_text())["resources"][0]["properties"]
-    files["azure/rule.json"] = rule["dataFlows"][0]["transformKql"]
+    files |= {f"azure/rule.json, {flow['outputStream']}": flow["transformKql"] for flow in rule["dataFlows"]}
     bound = bind(files)
     faults = [f"{name}: {word}" for name in files for word in bound[name]]
     refused = bind({name: query for name, (query, _) in BROKEN.items()})
