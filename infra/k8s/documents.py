@@ -141,7 +141,7 @@ def stack_faults(stack, releases):
         yield "kube-prometheus-stack: Grafana trusts whom it should not"
     shown = grafana["sidecar"]["dashboards"]
     for release in releases:
-        for each in release.of("ConfigMap"):
+        for each in (each for each in release.of("ConfigMap") if "-dashboard-" in each["metadata"]["name"]):
             if each["metadata"]["labels"].get(shown["label"]) != shown["labelValue"] or shown.get("searchNamespace") != "ALL":
                 yield f"kube-prometheus-stack: Grafana does not look for {each['metadata']['name']}"
 
@@ -178,6 +178,9 @@ def note_faults(told, release):
         if f"statefulset/{each['metadata']['name']}" not in told:
             yield f"NOTES.txt: says nothing of {each['metadata']['name']}"
     unencrypted = any("admin" in pod.ports() and CERTIFICATE not in pod.environment() for pod in release.pods())
+    if each := next((each for each in release.of("Deployment") if each["metadata"]["name"].endswith("-otel")), None):
+        if f"deployment/{each['metadata']['name']}" not in told:
+            yield "NOTES.txt: says nothing of the collector of traces"
     if ("Metrics travel unencrypted" in told) != unencrypted:
         yield f"NOTES.txt: metrics travel {'open, and it says nothing of that' if unencrypted else 'encrypted, and it says otherwise'}"
 

@@ -47,6 +47,8 @@ def narrow(release):
 def calls(pod):
     """What a pod has to reach, as (protocol, port)."""
     environment = pod.environment()
+    if not pod.is_treble:
+        return {("UDP", 53), ("TCP", 53), ("TCP", int(environment["OTELCOL_BACKEND"].rsplit(":", 1)[1]))}
     registry = urlsplit(environment["TREBLE_REGISTRY_URL"])
     brokers = environment["TREBLE_KAFKA_BOOTSTRAP_SERVERS"].split(",")
     wanted = {("TCP", int(each.rsplit(":", 1)[1])) for each in brokers}
@@ -75,8 +77,8 @@ def admits(release):
     for pod in release.pods():
         let = allowed(release, pod, "Ingress")
         served = pod.ports()
-        admin = ("TCP", served.get("admin"))
-        if monitored and "admin" in served and admin not in let:
+        admin = ("TCP", served.get("admin", served.get("metrics")))
+        if monitored and admin[1] and admin not in let:
             yield pod.about, "Prometheus cannot read its metrics"
         for peers in let.get(admin, []):
             for peer in peers:

@@ -19,6 +19,8 @@ DOCUMENTED = {
     key: default.strip('"')
     for key, default in re.findall(r"(?m)^\| `([a-z_.0-9]+)` \| `([^`]*)` \| `TREBLE_", (ROOT / "docs/configuration.md").read_text())
 }
+# As the collector of a node finds it below the kubelet's folder.
+AUDIT_VOLUME = re.search(r"kubernetes\.io~empty-dir/([\w-]+)/audit\.log", (MONITORING / "logs/fluent-bit/kubernetes.yaml").read_text()).group(1)
 LARGEST_CONFIG_MAP = 1 << 20
 
 
@@ -29,7 +31,7 @@ def of(pod, key):
 
 def identity(release):
     """A process of stages has a name that its successor has as well, and nobody else."""
-    for pod in release.pods():
+    for pod in release.processes():
         name = pod.environment().get("TREBLE_INSTANCE_ID")
         if not pod.runs_stages:
             if name:
@@ -44,7 +46,7 @@ def identity(release):
 
 
 def probes(release):
-    for pod in release.pods():
+    for pod in release.processes():
         if pod.owner["kind"] == "Job":
             continue
         wanted = {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
@@ -58,7 +60,7 @@ def probes(release):
 
 def grace(release):
     """A drain ends before it is killed: commit.deadline_ms, and time for what was being computed."""
-    for pod in release.pods():
+    for pod in release.processes():
         seconds = pod.spec.get("terminationGracePeriodSeconds", 30)
         if pod.runs_stages and seconds * 1000 < int(of(pod, "commit.deadline_ms")) + 5000:
             yield pod.about, f"is killed after {seconds} s, and may commit for {of(pod, 'commit.deadline_ms')} ms"
@@ -74,7 +76,7 @@ def threads(release):
 
 
 def gpu(release):
-    for pod in release.pods():
+    for pod in release.processes():
         resources = pod.container["resources"]
         asked = [key for key in resources["limits"] if key.endswith("/gpu")]
         if not asked and of(pod, "engine.device") in ("cuda", "tensorrt"):
@@ -147,14 +149,15 @@ def monitors(release):
     limits = {"sampleLimit": "sample_limit", "labelLimit": "label_limit", "labelValueLengthLimit": "label_value_length_limit", "bodySizeLimit": "body_size_limit"}
     for pod in release.pods():
         watching = [each for each in release.of("PodMonitor") if selects(selectors_of(each), pod.labels)]
-        if len(watching) != ("admin" in pod.ports()):
+        if len(watching) != bool({"admin", "metrics"} & set(pod.ports())):
             yield pod.about, f"is watched {len(watching)} times"
         for each in watching:
-            job = scrape_jobs()["treble-lag" if pod.component == "lag" else "treble"]
+            job = scrape_jobs()[{"lag": "treble-lag", "otel": "otel"}.get(pod.component, "treble")]
             for here, there in limits.items():
-                if each["spec"].get(here) != job[there]:
-                    yield title(each), f"{here} is {each['spec'].get(here)}, and {job[there]} elsewhere"
-            yield from relabelled(each)
+                if each["spec"].get(here) != job.get(there):
+                    yield title(each), f"{here} is {each['spec'].get(here)}, and {job.get(there)} elsewhere"
+            if pod.is_treble:
+                yield from relabelled(each)
 
 
 def relabelled(each):
@@ -170,7 +173,7 @@ def relabelled(each):
 
 def components(release):
     """The label that rules and dashboards rest on has the values that they know."""
-    for pod in release.pods():
+    for pod in release.processes():
         stages = of(pod, "stages").split(",") if pod.runs_stages else []
         wanted = ("pipeline" if len(stages) > 1 else stages[0]) if stages else {"serve": "sql"}.get(pod.container["args"][0], pod.container["args"][0])
         if pod.component != wanted:
@@ -194,6 +197,29 @@ def rules(release):
         yield f"PrometheusRule/treble-{name}", "of no file"
 
 
+def audit(release):
+    """Who is watched writes what was refused, each into a folder of its own that has room for all that is kept."""
+    processes = [pod for pod in release.processes() if "admin" in pod.ports()]
+    audited = [pod for pod in release.processes() if of(pod, "log.audit_file")]
+    if audited and audited != processes:
+        yield release.name, f"some write an audit log: {', '.join(pod.about for pod in audited)}"
+    for pod in audited:
+        folder = of(pod, "log.audit_file").rpartition("/")[0]
+        mount = next((mount for mount in pod.container["volumeMounts"] if mount["mountPath"] == folder), None)
+        volume = next((each for each in pod.spec["volumes"] if mount and each["name"] == mount["name"]), {})
+        kept = int(of(pod, "log.audit_mb")) * int(of(pod, "log.audit_files"))
+        if not mount or mount.get("readOnly"):
+            yield pod.about, f"cannot write to {folder}"
+        elif mount["name"] != AUDIT_VOLUME:
+            yield pod.about, f"the nodes' collector looks for {AUDIT_VOLUME}, and not for {mount['name']}"
+        elif "emptyDir" in volume and int(volume["emptyDir"].get("sizeLimit", "0Mi").removesuffix("Mi")) <= kept:
+            yield pod.about, f"is evicted before it has kept {kept} MB"
+        elif "persistentVolumeClaim" in volume and mount.get("subPathExpr") != "$(POD_NAME)":
+            yield pod.about, "writes into the file of another pod"
+        elif "subPathExpr" in mount and "POD_NAME" not in pod.environment():
+            yield pod.about, "does not know its own name, and so its folder"
+
+
 @functools.cache
 def rule_files():
     """The files of rules, each with what it says."""
@@ -213,7 +239,7 @@ def plain(groups):
 
 
 def dashboards(release):
-    made = {name: (each, text) for each in release.of("ConfigMap") for name, text in each["data"].items()}
+    made = {name: (each, text) for each in release.of("ConfigMap") for name, text in each["data"].items() if "-dashboard-" in each["metadata"]["name"]}
     if not release.of("PodMonitor"):
         return
     for file in sorted((MONITORING / "grafana/dashboards").glob("*.json")):
@@ -230,5 +256,5 @@ def dashboards(release):
 
 OPERATION = {
     "identity": identity, "probes": probes, "grace": grace, "threads": threads, "gpu": gpu, "scaling": scaling, "monitors": monitors,
-    "components": components, "rules": rules, "dashboards": dashboards,
+    "components": components, "rules": rules, "dashboards": dashboards, "audit": audit,
 }

@@ -5,6 +5,8 @@ from pathlib import PurePosixPath
 
 from release import ROOT, Fault, selects, title
 
+# Where files of Secrets lie.
+SECRETS = "/etc/treble/"
 USER = int(re.search(r"(?m)^USER (\d+):", (ROOT / "infra/docker/Dockerfile").read_text()).group(1))
 
 
@@ -111,7 +113,7 @@ def secret_files(release):
         if pod.container.get("envFrom") or any("secretKeyRef" in each.get("valueFrom", {}) for each in pod.container["env"]):
             yield pod.about, "a secret in the environment: children, dumps and `kubectl describe` see it, and it is never renewed"
         for variable, value in pod.environment().items():
-            if re.search(r"(PASSWORD|TOKEN|SECRET|KEY)$", variable) and value:
+            if re.search(r"(PASSWORD|TOKEN|SECRET|KEY)$", variable) and value and not value.startswith(SECRETS):
                 yield pod.about, f"{variable} has a value in the chart"
         secrets = {each["name"]: each["secret"] for each in pod.spec["volumes"] if "secret" in each}
         for mount in pod.container["volumeMounts"]:
@@ -135,7 +137,7 @@ def mounted_files(release):
                 there |= {str(folder / item["path"]) for item in volume["secret"]["items"]}
             else:
                 folders[str(folder)] = mount
-        named = {value for variable, value in pod.environment().items() if variable.endswith("_FILE")}
+        named = {value for value in pod.environment().values() if value.startswith(SECRETS)}
         for path in sorted(named ^ there):
             yield pod.about, f"{path} is {'named and not mounted' if path in named else 'mounted and not named'}"
         lake = pod.environment().get("TREBLE_LAKE_URL", "")

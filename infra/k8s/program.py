@@ -31,7 +31,7 @@ def treble(pod, *words):
 
 def environment(release):
     """Every variable sets a key of docs/configuration.md, and `treble validate` takes all of them together."""
-    for pod in release.pods():
+    for pod in release.processes():
         names = [each["name"] for each in pod.container["env"]]
         for name in sorted(set(names)):
             if names.count(name) > 1:
@@ -54,7 +54,7 @@ def warnings(release):
     """With everything encrypted, validation has nothing to warn of."""
     if release.name != "secure":
         return
-    for pod in release.pods():
+    for pod in release.processes():
         for line in treble(pod, "validate", "--no-environment", "--output", "json")[2].splitlines():
             told = json.loads(line)
             if told["kind"] != "warning":
@@ -72,7 +72,7 @@ def concerns(pod, key):
 
 
 def command(release):
-    for pod in release.pods():
+    for pod in release.processes():
         code, _, said = asked((), *pod.container["args"], "--help")
         if code != 0:
             yield pod.about, f"treble {' '.join(pod.container['args'])}: {said.splitlines()[0]}"
@@ -81,7 +81,7 @@ def command(release):
 def ports(release):
     """A port of a container is an address that its process is told to listen on."""
     exposed = int(re.search(r"(?m)^EXPOSE (\d+)", (ROOT / "infra/docker/Dockerfile").read_text()).group(1))
-    for pod in release.pods():
+    for pod in release.processes():
         told = {}
         if pod.runs_stages:
             told["admin"] = of(pod, "admin.listen")
@@ -134,7 +134,7 @@ def chart_faults(chart, template):
 
 
 # Written by the chart and open all the same: config wins, or the chart reads it.
-OPEN = {"log.format", "kafka.bootstrap_servers", "registry.url", "flow.threads", "sql.threads"}
+OPEN = {"log.format", "kafka.bootstrap_servers", "registry.url", "traces.endpoint", "flow.threads", "sql.threads"}
 
 
 def own_faults():

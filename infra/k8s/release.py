@@ -69,6 +69,11 @@ class Pod:
         return self.labels.get("app.kubernetes.io/component")
 
     @property
+    def is_treble(self):
+        """Whether it runs the treble command; the collector of traces does not."""
+        return self.container["name"] == NAME
+
+    @property
     def runs_stages(self):
         return self.container["args"][:1] == ["run"]
 
@@ -107,6 +112,10 @@ class Release:
         for each in self.of(*WORKLOADS):
             template = each["spec"]["template"]
             yield Pod(each, template["spec"], template["metadata"]["labels"])
+
+    def processes(self):
+        """The pods that run Treble."""
+        return (pod for pod in self.pods() if pod.is_treble)
 
 
 def selects(selector, labels):

@@ -52,6 +52,17 @@ those of `treble serve` are among them; ports: those of the pod; who serves metr
 {{ toYaml $keys }}
 {{- end }}
 
+{{/* Where the audit log is written, as YAML: by a process that runs for long. */}}
+{{- define "treble.audited" -}}
+{{- $keys := dict -}}
+{{- with .Values.audit -}}{{ if .enabled -}}
+{{- $_ := set $keys "log.audit_file" "/var/log/treble/audit.log" -}}
+{{- $_ := set $keys "log.audit_mb" .megabytes -}}
+{{- $_ := set $keys "log.audit_files" .files -}}
+{{- end }}{{ end -}}
+{{ toYaml $keys }}
+{{- end }}
+
 {{/* The keys that follow from the rest of `security`, as YAML. */}}
 {{- define "treble.credentials" -}}
 {{- $keys := dict -}}
@@ -77,6 +88,7 @@ those of `treble serve` are among them; ports: those of the pod; who serves metr
 {{- end -}}
 {{- if .caSecret }}{{ $_ := set $keys "registry.ca_file" "/etc/treble/registry-ca/ca.crt" }}{{ end -}}
 {{- end -}}
+{{- with include "treble.collectorEndpoint" . }}{{ $_ := set $keys "traces.endpoint" . }}{{ end -}}
 {{- with .Values.security.traces -}}
 {{- if .secret }}{{ $_ := set $keys "traces.token_file" "/etc/treble/traces/token" }}{{ end -}}
 {{- if .caSecret }}{{ $_ := set $keys "traces.ca_file" "/etc/treble/traces-ca/ca.crt" }}{{ end -}}
@@ -84,12 +96,12 @@ those of `treble serve` are among them; ports: those of the pod; who serves metr
 {{ toYaml $keys }}
 {{- end }}
 
-{{/* root, config (of this component), decided (by the chart; wins), silent (serves no metrics): the entries of `env` that set keys of docs/configuration.md. */}}
+{{/* root, config (of this component), decided (by the chart; wins), silent (serves no metrics, and is soon over): the entries of `env` that set keys of docs/configuration.md. */}}
 {{- define "treble.environment" -}}
 {{- include "treble.checked" (dict "root" .root "config" .root.Values.config) -}}
 {{- include "treble.checked" (dict "root" .root "config" (default dict .config)) -}}
 {{- $keys := dict "log.format" "json" -}}
-{{- range $source := list .root.Values.config (default dict .config) (fromYaml (include "treble.credentials" .root)) (ternary dict (fromYaml (include "treble.exposure" .root)) (default false .silent)) .decided -}}
+{{- range $source := list .root.Values.config (default dict .config) (fromYaml (include "treble.credentials" .root)) (ternary dict (fromYaml (include "treble.exposure" .root)) (default false .silent)) (ternary dict (fromYaml (include "treble.audited" .root)) (default false .silent)) .decided -}}
 {{- range $key, $value := $source }}{{ $_ := set $keys $key $value }}{{ end -}}
 {{- end -}}
 {{- range $key, $value := $keys }}
@@ -133,7 +145,7 @@ behind the group's name the transactional id. root, set. Threads follow the requ
 {{/* Keys that are not for `config`: the chart decides them, takes them elsewhere, or would put a secret where people read it. */}}
 {{- define "treble.decided" -}}
 instance_id stages topology admin.listen lake.url sql.http_listen sql.flight_listen sql.postgres_listen sql.anonymous registry.auto_register
-kafka.security_protocol kafka.sasl_mechanism kafka.sasl_username registry.username registry.password registry.token
+log.audit_mb log.audit_files kafka.security_protocol kafka.sasl_mechanism kafka.sasl_username registry.username registry.password registry.token
 {{- end }}
 
 {{/*

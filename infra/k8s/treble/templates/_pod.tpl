@@ -15,6 +15,32 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
+{{/* root, component: its like on other nodes and in other zones, where there are any. */}}
+{{- define "treble.spread" -}}
+{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+- maxSkew: 1
+  topologyKey: {{ $key }}
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels:
+      {{- include "treble.selector" $ | nindent 6 }}
+{{- end }}
+{{- end }}
+
+{{/* name of the volume → secret, items: the volumes. */}}
+{{- define "treble.secretVolumes" -}}
+{{- range $name, $secret := . }}
+- name: {{ $name }}
+  secret:
+    secretName: {{ $secret.secret }}
+    defaultMode: 0440
+    items:
+      {{- range $key, $path := $secret.items }}
+      - { key: {{ $key | quote }}, path: {{ $path }} }
+      {{- end }}
+{{- end }}
+{{- end }}
+
 {{/*
 A pod's spec. root, component, image, args, environment (text of `env`), resources, placement (nodeSelector, tolerations, priorityClassName,
 runtimeClassName), grace (seconds), startupSeconds (0: no probes), ports (name → number), doors (whether it serves SQL), lake ("": none, rw, ro),
@@ -24,6 +50,8 @@ sleep (seconds before SIGTERM), spillMb (room in /tmp for queries), restartPolic
 {{- $root := .root -}}
 {{- $secrets := fromYaml (include "treble.secrets" .) -}}
 {{- $scheme := ternary "HTTPS" "HTTP" (ne $root.Values.security.metrics.tls.secret "") -}}
+{{- $audited := and $root.Values.audit.enabled (hasKey (default dict .ports) "admin") -}}
+{{- $claim := $root.Values.audit.claim.existing -}}
 {{- $folder := and .lake $root.Values.lake.url (not (contains "://" $root.Values.lake.url)) -}}
 serviceAccountName: {{ include "treble.fullname" $root }}-{{ .component }}
 automountServiceAccountToken: false
@@ -58,14 +86,7 @@ runtimeClassName: {{ . }}
 {{- end }}
 {{- end }}
 topologySpreadConstraints:
-  {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
-  - maxSkew: 1
-    topologyKey: {{ $key }}
-    whenUnsatisfiable: ScheduleAnyway
-    labelSelector:
-      matchLabels:
-        {{- include "treble.selector" $ | nindent 8 }}
-  {{- end }}
+  {{- include "treble.spread" . | trim | nindent 2 }}
 containers:
   - name: treble
     image: {{ include "treble.image" . }}
@@ -73,6 +94,10 @@ containers:
     args: {{ toJson .args }}
     env:
       {{- .environment | trim | nindent 6 }}
+      {{- if and $audited $claim (not (contains "name: POD_NAME" .environment)) }}
+      - name: POD_NAME
+        valueFrom: { fieldRef: { fieldPath: metadata.name } }
+      {{- end }}
     {{- with .ports }}
     ports:
       {{- range $name, $number := . }}
@@ -112,21 +137,25 @@ containers:
       {{- range $name, $secret := $secrets }}
       - { name: {{ $name }}, mountPath: /etc/treble/{{ $name }}, readOnly: true }
       {{- end }}
+      {{- if $audited }}
+      # One folder a pod: two processes must not write one file.
+      - { name: treble-audit, mountPath: /var/log/treble{{ if $claim }}, subPathExpr: $(POD_NAME){{ end }} }
+      {{- end }}
       {{- if $folder }}
       - { name: lake, mountPath: /var/lib/treble, readOnly: {{ eq .lake "ro" }} }
       {{- end }}
 volumes:
   - name: tmp
     emptyDir: { sizeLimit: {{ add 256 (int64 (default 0 .spillMb)) }}Mi }
-  {{- range $name, $secret := $secrets }}
-  - name: {{ $name }}
-    secret:
-      secretName: {{ $secret.secret }}
-      defaultMode: 0440
-      items:
-        {{- range $key, $path := $secret.items }}
-        - { key: {{ $key | quote }}, path: {{ $path }} }
-        {{- end }}
+  {{- include "treble.secretVolumes" $secrets | trim | nindent 2 }}
+  {{- if $audited }}
+  # The collector of each node knows it by this name (monitoring/logs/fluent-bit/kubernetes.yaml).
+  - name: treble-audit
+    {{- if $claim }}
+    persistentVolumeClaim: { claimName: {{ $claim }} }
+    {{- else }}
+    emptyDir: { sizeLimit: {{ add 16 (mul (int64 $root.Values.audit.megabytes) (int64 $root.Values.audit.files)) }}Mi }
+    {{- end }}
   {{- end }}
   {{- if $folder }}
   - name: lake
