@@ -18,7 +18,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Two streams, and doors for Ada, who has a token.
+/// Two streams, and doors for Ada, who has a token, and the role to read lines of the log.
 struct House {
     folder: tempfile::TempDir,
     environment: Vec<(String, String)>,
@@ -38,7 +38,7 @@ impl House {
         verdict::delivered(stack, PREFIX, 2)?;
         let folder = tempfile::tempdir()?;
         let tokens = folder.path().join("tokens");
-        std::fs::write(&tokens, "ada 1815\n")?;
+        std::fs::write(&tokens, "ada 1815 logs\n")?;
         let mut environment = process::environment(stack, PREFIX);
         environment.push(("TREBLE_SQL_TOKENS_FILE".to_owned(), tokens.display().to_string()));
         Ok(Self { folder, environment, _stages: stages })
@@ -191,6 +191,8 @@ fn psql(visit: &Visit) -> Result<()> {
     ensure!(view.contains("the key of its records") && view.contains("FROM stream_reports"), "{view}");
     let schemas = visit.printed(&["-c", r"\dn"])?;
     ensure!(schemas.contains("system"), "{schemas}");
+    let lines = visit.printed(&["-Atc", "SELECT count(attributes->>'place') FROM logs"])?;
+    ensure!(lines == "0\n", "{lines}");
     let refused = visit.psql(&["-v", "VERBOSITY=verbose", "-c", "DROP TABLE stage_events"])?;
     let said = String::from_utf8_lossy(&refused.stderr);
     ensure!(!refused.status.success() && said.contains("25006") && said.contains("only reads"), "{said}");

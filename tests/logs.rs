@@ -1,10 +1,17 @@
-//! The log of real processes: each line as the schema says, and no secret in it.
+//! The log of real processes: each line as the schema says, and no secret in it; lines in the lake, each once.
+
+#[path = "logs/archive.rs"]
+mod archive;
 
 use anyhow::{Context, Result, ensure};
+use archive::{Archive, Questions};
 use serde_json::{Map, Value};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+use treble_pipeline::clock::{SystemClock, rfc3339};
+use treble_pipeline::ports::Clock;
 use treble_test_support::broker::LocalStack;
 use treble_test_support::clips::{self, Clip};
 use treble_test_support::exposition::Exposition;
@@ -196,4 +203,87 @@ fn a_log_that_cannot_be_written_is_told_of_at_once() -> Result<()> {
         said.status
     );
     Ok(())
+}
+
+/// Lines become rows once each, whatever they hold and however often the process that stores them is killed.
+#[test]
+fn lines_are_stored_once_each_and_what_is_no_line_is_kept() -> Result<()> {
+    let archive = Archive::new("archived")?;
+    let mut analyse = archive.analyse()?;
+    let now_us = SystemClock::new().unix_us();
+    for round in 0..6 {
+        analyse.start()?;
+        for number in 0..500 {
+            let time = rfc3339(now_us);
+            let line = format!(
+                r#"{{"time":"{time}","level":"INFO","message":"line {round}.{number}","event":"started"}}"#
+            );
+            archive.publish(line.as_bytes(), now_us)?;
+        }
+        archive.publish(format!("no line {round}").as_bytes(), now_us)?;
+        archive.flush()?;
+        if round < 5 {
+            // From the middle of its start to the middle of any commit.
+            std::thread::park_timeout(Duration::from_millis(700 + 350 * round));
+            analyse.kill()?;
+        }
+    }
+    analyse.await_ready(PATIENCE)?;
+    ensure!(archive.await_stored()? == 6 * 501);
+    let rows =
+        archive.ask(&["-c", "SELECT count(DISTINCT message) AS lines, count(raw) AS raw FROM logs"])?;
+    ensure!(rows[0]["lines"] == 3_000 && rows[0]["raw"] == 6, "{rows:?}");
+    ensure!(archive.ask(&["-c", "SELECT 1 FROM unreadable"])?.is_empty(), "the topic of events is another");
+
+    let canary_us = now_us - 7_000_000;
+    let canary = format!(r#"{{"time":"{}","event":"log_canary"}}"#, rfc3339(canary_us));
+    let newest = |analyse: &Worker| -> Result<f64> {
+        let metrics = Exposition::read(&analyse.metrics().context("the worker does not answer")?)?;
+        metrics.value("treble_log_canary_stored_timestamp_seconds", &[]).context("nobody waits for canaries")
+    };
+    ensure!(newest(&analyse)? >= now_us as f64 / 1e6, "nothing is missed before somebody looks");
+    let later = format!(r#"{{"time":"{}","event":"log_canary"}}"#, rfc3339(now_us + 3_600_000_000));
+    archive.publish(canary.as_bytes(), now_us)?;
+    archive.publish(later.as_bytes(), now_us)?;
+    archive.flush()?;
+    archive.await_stored()?;
+    let clock = SystemClock::new();
+    while (newest(&analyse)? - (now_us as f64 / 1e6 + 3_600.0)).abs() > 1e-3 {
+        ensure!(clock.now() < PATIENCE, "the newest canary is at {}", newest(&analyse)?);
+    }
+    analyse.terminate()
+}
+
+/// The questions of `monitoring/logs/sql` are asked of the table that they are for; only those who have the role read it.
+#[test]
+fn every_question_about_lines_is_answered_from_the_lake_for_those_who_may_ask() -> Result<()> {
+    let archive = Archive::new("asked")?;
+    let questions = Questions::read(SystemClock::new().unix_us())?;
+    let mut analyse = archive.analyse()?;
+    analyse.start()?;
+    let samples = questions.samples()?;
+    for (line, published_us) in &samples {
+        archive.publish(line.as_bytes(), *published_us)?;
+    }
+    archive.flush()?;
+    analyse.await_ready(PATIENCE)?;
+    ensure!(archive.await_stored()? == samples.len() as u64);
+    for (name, file, expected) in questions.all()? {
+        let asked = ["--file", &file.display().to_string()];
+        let (found, columns) = (archive.ask(&asked)?, archive.columns(&asked)?);
+        questions.compare(&found, &columns, expected).with_context(|| name)?;
+    }
+    let doors = archive.doors("ada 1815 logs\ngrace 1906\n")?;
+    doors.await_ready()?;
+    let count = "SELECT count(*) AS n FROM logs";
+    let (status, body) = doors.ask("1815", count)?;
+    ensure!(status == 200 && body.contains(&samples.len().to_string()), "{status} {body}");
+    let (status, body) = doors.ask("1906", count)?;
+    ensure!(
+        status == 403 && body.contains("\"forbidden\"") && body.contains("the role logs"),
+        "{status} {body}"
+    );
+    ensure!(doors.ask("1906", "SELECT count(*) FROM stage_events")?.0 == 200, "all else is as it was");
+    doors.end()?;
+    analyse.terminate()
 }

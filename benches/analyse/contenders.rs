@@ -12,7 +12,7 @@ use std::time::Duration;
 use treble_analyse::lake::{Lake, Location};
 use treble_analyse::live::{Live, Stored};
 use treble_analyse::query::{Engine, Limits};
-use treble_analyse::tables::Table;
+use treble_analyse::tables::{Origin, Table};
 use treble_bench_support::timed_answer;
 
 /// How long an answer took, and its rows.
@@ -26,7 +26,7 @@ impl Treble {
         let lake = Lake::open(&Location::parse(&lake.to_string_lossy())?).await?;
         let live = Live::new("bench.events".to_owned(), Arc::new(|| 0));
         let mut snapshot = BTreeMap::new();
-        for table in Table::ALL {
+        for &table in Origin::Events.tables() {
             let provider = Some(lake.provider(table).await?);
             let next_offsets = lake.next_offsets(table, "bench", "bench.events", 1).await?;
             snapshot.insert(table, Stored { provider, next_offsets });

@@ -11,7 +11,7 @@ use std::time::Duration;
 use treble_analyse::commit::{Committer, Move, Outcome, Slice};
 use treble_analyse::lake::Location;
 use treble_analyse::rows::{Decoder, Record, Rows};
-use treble_analyse::tables::{EVENT_DATE, KAFKA_OFFSET, Table};
+use treble_analyse::tables::{EVENT_DATE, KAFKA_OFFSET, Origin, Table};
 use treble_bench_support::events::stage_event;
 use treble_schemas::Contract;
 use treble_schemas::event::Event;
@@ -30,7 +30,7 @@ const PARTITION: i32 = 0;
 pub(crate) async fn fill(folder: &Path) -> Result<()> {
     let first = first_day()?;
     let location = Location::parse(&folder.to_string_lossy())?;
-    let mut committer = Committer::open(&location, "bench", TOPIC).await?;
+    let mut committer = Committer::open(&location, "bench", Origin::Events, TOPIC).await?;
     for day in 0..COMMITS {
         let from = committer.stands(&[PARTITION]).await?.remove(&PARTITION).context("asked for")?;
         let rows = Rows::from([(Table::StageEvents, on_day(&first, day)?)]);

@@ -8,8 +8,8 @@
 //! the workspace is a dependency, so a producer or a tool may use this crate alone.
 //!
 //! Module map: [`frame`] the Confluent wire frame · [`chunk`] the record of every audio topic · [`state`] the
-//! changelog record of one stream · [`event`] what the stages tell the analysts · [`dead_letter`] what
-//! could not be processed · [`topic`] names, keys, the partition rule and retention · [`contract`] the schema
+//! changelog record of one stream · [`event`] what the stages tell the analysts · [`line`] a line of the log ·
+//! [`dead_letter`] what could not be processed · [`topic`] names, keys, the partition rule and retention · [`contract`] the schema
 //! texts as they are registered · [`proto`] the generated messages.
 //!
 //! The schemas that were ever released are kept in `history/`; `tests/compat.rs` holds every change against
@@ -20,6 +20,7 @@ pub mod contract;
 pub mod dead_letter;
 pub mod event;
 pub mod frame;
+pub mod line;
 pub mod state;
 pub mod topic;
 

@@ -100,6 +100,12 @@ impl Topics {
         self.name("events")
     }
 
+    /// Lines of the log of every process, as collectors publish them ([`line`](crate::line)).
+    #[must_use]
+    pub fn logs(&self) -> String {
+        self.name("logs")
+    }
+
     /// Dead letters of every stage.
     #[must_use]
     pub fn dlq(&self) -> String {
@@ -117,6 +123,7 @@ impl Topics {
         ];
         specs.extend(stages.iter().map(|stage| TopicSpec::state(self.state(stage))));
         specs.push(TopicSpec::events(self.events()));
+        specs.push(TopicSpec::logs(self.logs()));
         specs.push(TopicSpec::dlq(self.dlq()));
         specs
     }
@@ -160,6 +167,7 @@ mod tests {
                 "treble.state.upscale",
                 "treble.state.encode",
                 "treble.events",
+                "treble.logs",
                 "treble.dlq",
             ]
         );

@@ -198,6 +198,17 @@ impl Publisher {
             .headers(headers);
         record.key = key;
         record.payload = value;
+        self.enqueue(record)
+    }
+
+    /// Publishes a line as collectors do, without a key and wherever there is room, as of `timestamp_ms` of Unix time.
+    pub fn line(&self, value: &[u8], timestamp_ms: i64) -> Result<()> {
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topic).timestamp(timestamp_ms);
+        record.payload = Some(value);
+        self.enqueue(record)
+    }
+
+    fn enqueue(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<()> {
         loop {
             match self.producer.send(record) {
                 Ok(()) => break,

@@ -64,6 +64,9 @@ def board():
               q("sum(rate(treble_log_lines_dropped_total{@all}[$__rate_interval]))", "lost")),
         lines("Warnings and errors", "Lines that were written, by level.", "cps",
               q('sum by (level) (rate(treble_log_lines_total{@all,level=~"warn|error"}[$__rate_interval]))', "{{level}}")),
+        lines("Since a canary of the log was stored", "Time since the newest line was written that is in the lake and proves that lines arrive; nothing where the lake has none.", "s",
+              q("time() - max(treble_log_canary_stored_timestamp_seconds{@all})", "newest canary"),
+              steps=limits("log_canary_seconds")),
     )
     made.row(
         "Traces",

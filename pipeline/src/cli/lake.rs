@@ -3,6 +3,7 @@
 use super::{Context, Exit, Failure, registry};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::lake::Retention;
 use crate::lake::compare::{self, Comparison};
 use crate::ports::Clock;
 use clap::{Args, Subcommand};
@@ -10,7 +11,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use treble_analyse::lake::{Lake, LakeError, Location};
 use treble_analyse::rollups::{self, Rolled};
-use treble_analyse::tables::Table;
+use treble_analyse::tables::{Origin, Table};
 use treble_analyse::upkeep::{self, Day, Joined, Vacuumed};
 use treble_analyse::verify::{self, TableCheck};
 
@@ -30,7 +31,7 @@ pub(super) enum LakeVerb {
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 65: a row is doubled or missing, or a file is.")]
 pub(super) struct Verify {
-    /// Reads the topic of events too, and looks each of its records up in the lake
+    /// Reads the topics too, and looks each of their records up in the lake
     #[arg(long)]
     topic: bool,
 }
@@ -56,29 +57,51 @@ impl LakeVerb {
 
 impl Verify {
     fn run(self, context: &Context, config: &Config) -> Result<Exit, Failure> {
-        let topic = registry::topics(config).events();
-        let partitions = i32::try_from(config.topics.partitions).unwrap_or(i32::MAX);
-        let checked = runtime()?.block_on(async {
+        let runtime = runtime()?;
+        let lake = runtime.block_on(async {
             let lake = Lake::open(&location(config)?).await?;
             lake.check_pipeline(&config.prefix)?;
-            verify::verify(&lake, &config.prefix, &topic, partitions).await
-        });
-        let (checks, seen) = checked?;
-        for check in &checks {
-            report(context, check)?;
-        }
-        let mut sound = checks.iter().all(TableCheck::is_sound);
-        if self.topic {
-            let compared = compare::against_topic(config, &topic, &checks, &seen, first_day(config))?;
-            let compared = compared.ok_or_else(|| Failure::silence(None))?;
-            report_topic(context, &topic, compared)?;
-            sound &= compared.missing == 0;
+            Ok::<_, LakeError>(lake)
+        })?;
+        let mut sound = true;
+        for origin in Origin::ALL {
+            if origin.tables().iter().all(|table| lake.tables().contains(table)) {
+                sound &= self.verify(context, config, &runtime, &lake, origin)?;
+            }
         }
         if sound {
             return Ok(Exit::Success);
         }
         Err(Failure::new(Exit::Data, "the lake does not hold what it says")
             .mend("keep a copy of it, and report this with the output of `treble lake verify --output json`"))
+    }
+
+    /// Whether the tables of `origin` are sound.
+    fn verify(
+        &self,
+        context: &Context,
+        config: &Config,
+        runtime: &Runtime,
+        lake: &Lake,
+        origin: Origin,
+    ) -> Result<bool, Failure> {
+        let topic = crate::lake::topic(&registry::topics(config), origin);
+        let partitions = i32::try_from(config.topics.partitions).unwrap_or(i32::MAX);
+        let of_topic = (origin, topic.as_str());
+        let (checks, seen) = runtime.block_on(verify::verify(lake, &config.prefix, of_topic, partitions))?;
+        for check in &checks {
+            report(context, check)?;
+        }
+        let mut sound = checks.iter().all(TableCheck::is_sound);
+        if self.topic {
+            let today = Day::of_unix_us(SystemClock::new().unix_us());
+            let first = Retention::of(&config.lake).first_day(origin, today);
+            let compared = compare::against_topic(config, of_topic, &checks, &seen, first)?;
+            let compared = compared.ok_or_else(|| Failure::silence(None))?;
+            report_topic(context, &topic, compared)?;
+            sound &= compared.missing == 0;
+        }
+        Ok(sound)
     }
 }
 
@@ -110,12 +133,6 @@ fn report_topic(context: &Context, topic: &str, compared: Comparison) -> Result<
             "{verdict:<8} {topic:<16} {stored} records stored, {waiting} waiting, {expired} past retention, {missing} missing"
         )
     })
-}
-
-/// The first day that the lake keeps; `None` where it keeps all.
-fn first_day(config: &Config) -> Option<Day> {
-    let days = config.lake.retention_days;
-    (days > 0).then(|| Day::of_unix_us(SystemClock::new().unix_us()).before(days))
 }
 
 fn optimize(context: &Context, config: &Config) -> Result<Exit, Failure> {
@@ -175,7 +192,7 @@ pub(super) fn look(config: &Config) -> Result<Option<String>, Failure> {
     }
     let lake = runtime()?.block_on(async { Lake::open(&location(config)?).await })?;
     let table = |table: Table| format!("{} at version {}", table.name(), lake.version(table));
-    Ok(Some(Table::ALL.map(table).join(", ")))
+    Ok(Some(lake.tables().into_iter().map(table).collect::<Vec<_>>().join(", ")))
 }
 
 fn runtime() -> Result<Runtime, Failure> {

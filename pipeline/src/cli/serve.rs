@@ -73,7 +73,7 @@ impl From<ServeError> for Failure {
                 Exit::Config
             }
             ServeError::Gate(GateError::Secret(_)) => Exit::NoInput,
-            ServeError::Gate(GateError::Open | GateError::Nobody) => Exit::Config,
+            ServeError::Gate(GateError::Open | GateError::Nobody | GateError::Line { .. }) => Exit::Config,
             ServeError::Engine(_) | ServeError::Feed(_) | ServeError::Metrics(_) => Exit::Software,
         };
         Self::new(exit, "the doors cannot be opened").because(error)

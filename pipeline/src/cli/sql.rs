@@ -165,7 +165,7 @@ pub(super) fn lake(config: &Config) -> Result<Option<Location>, Failure> {
 fn failure(error: &QueryError) -> Failure {
     let exit = match error {
         QueryError::Wrong(_) | QueryError::TooLong { .. } => Exit::Usage,
-        QueryError::Refused(_) => Exit::Permission,
+        QueryError::Refused(_) | QueryError::Forbidden(_) => Exit::Permission,
         QueryError::Busy { .. } | QueryError::TimedOut { .. } => Exit::Temporary,
         QueryError::TooManyRows { .. } | QueryError::OutOfMemory(_) => Exit::Failure,
         QueryError::Lake(_) => Exit::Io,

@@ -279,6 +279,10 @@ pub struct LakeConfig {
     pub retention_days: u32,
     /// How often the lake is tidied up, in milliseconds; 0: never.
     pub upkeep_interval_ms: u64,
+    /// Whether analyse stores lines of the log, which collectors publish.
+    pub logs: bool,
+    /// Days that lines of the log are kept; 0: for ever.
+    pub logs_retention_days: u32,
 }
 
 /// The doors of analysts.

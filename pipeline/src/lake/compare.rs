@@ -1,6 +1,6 @@
 //! A lake against the topic that it was filled from.
 
-use super::records::learn;
+use super::records::Reader;
 use crate::config::Config;
 use crate::kafka::fault::KafkaFault;
 use crate::kafka::fetcher::{Fetcher, Polled};
@@ -9,7 +9,7 @@ use crate::schema_registry::{RegistryAccess, RegistryError, SchemaRegistry};
 use crate::secret::SecretError;
 use std::time::Duration;
 use treble_analyse::arrow::error::ArrowError;
-use treble_analyse::rows::Decoder;
+use treble_analyse::tables::Origin;
 use treble_analyse::upkeep::Day;
 use treble_analyse::verify::{Seen, TableCheck};
 
@@ -48,14 +48,14 @@ pub enum CompareError {
     Rows(#[from] ArrowError),
 }
 
-/// Reads `topic` to its present end, and looks each record up; days before `first` are kept no longer. `None` where the
-/// cluster stops answering.
+/// Reads `topic`, which holds records of `origin`, to its present end, and looks each record up; days before `first` are kept no
+/// longer. `None` where the cluster stops answering.
 ///
 /// # Errors
 /// [`CompareError`], with nothing compared.
 pub fn against_topic(
     config: &Config,
-    topic: &str,
+    (origin, topic): (Origin, &str),
     checks: &[TableCheck],
     seen: &Seen,
     first: Option<Day>,
@@ -63,7 +63,7 @@ pub fn against_topic(
     let position = |partition: i32| {
         checks.iter().map(|check| check.positions.get(&partition).copied().unwrap_or(0)).min().unwrap_or(0)
     };
-    let mut filing = Filing::open(config)?;
+    let mut filing = Filing::open(config, origin)?;
     let mut fetcher = Fetcher::connect(&config.kafka, topic)?;
     let beginnings = fetcher.beginnings(None)?;
     fetcher.start(&beginnings)?;
@@ -90,15 +90,15 @@ pub fn against_topic(
 }
 
 /// Tells which day a record's row is filed under, as ingest does.
-struct Filing {
-    decoder: Decoder,
-    registry: SchemaRegistry,
-}
+struct Filing(Reader);
 
 impl Filing {
-    fn open(config: &Config) -> Result<Self, CompareError> {
+    fn open(config: &Config, origin: Origin) -> Result<Self, CompareError> {
+        if origin == Origin::Logs {
+            return Ok(Self(Reader::logs()));
+        }
         let registry = SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?;
-        Ok(Self { decoder: Decoder::new(), registry })
+        Ok(Self(Reader::events(registry)))
     }
 
     /// Whether `record` is filed under a day before `first`.
@@ -108,8 +108,8 @@ impl Filing {
     }
 
     fn day(&mut self, record: InRecord) -> Result<Option<Day>, CompareError> {
-        learn(&mut self.decoder, &self.registry, &record)?;
-        self.decoder.push(record.into());
-        Ok(Day::of_rows(&self.decoder.flush()?))
+        self.0.learn(&record)?;
+        self.0.push(record)?;
+        Ok(Day::of_rows(&self.0.flush()?.rows))
     }
 }

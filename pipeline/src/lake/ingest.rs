@@ -1,7 +1,7 @@
-//! The loop that reads the topic of events: one thread, one group member, one buffer of rows.
+//! The loop that reads a topic: one thread, one group member, one buffer of rows.
 
 use super::partitions::Partitions;
-use super::records::learn;
+use super::records::{Batch, Reader};
 use super::station::{Answer, Answered, Asked, Found, LakeStation, Request, Trouble};
 use super::upkeep::{LEASE, Upkeep};
 use crate::flow::assignment::OnLostRestart;
@@ -10,13 +10,12 @@ use crate::flow::retry::Backoff;
 use crate::kafka::consumer::KafkaSource;
 use crate::ports::{Clock, InRecord, PortError, Source, SourceEvent};
 use crate::runtime::stations::{Station, StationGone};
-use crate::schema_registry::{RegistryError, SchemaRegistry};
+use crate::schema_registry::RegistryError;
 use crate::telemetry::lake::{LakeTelemetry, Lost};
 use std::sync::Arc;
 use std::time::Duration;
+use treble_analyse::arrow::error::ArrowError;
 use treble_analyse::commit::{Outcome, Slice};
-use treble_analyse::rows::Decoder;
-use treble_analyse::tables::Table;
 
 /// How long a poll waits for records, while nothing else is to be done.
 const POLL: Duration = Duration::from_millis(50);
@@ -54,8 +53,9 @@ pub(super) struct Setup {
     pub(super) topic: String,
     pub(super) source: KafkaSource,
     pub(super) station: LakeStation,
-    pub(super) upkeep: Upkeep,
-    pub(super) registry: SchemaRegistry,
+    pub(super) reader: Reader,
+    /// Who looks after the whole lake besides.
+    pub(super) upkeep: Option<Upkeep>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) telemetry: Arc<LakeTelemetry>,
     pub(super) limits: Limits,
@@ -64,16 +64,22 @@ pub(super) struct Setup {
     pub(super) on_lost: OnLostRestart,
 }
 
+/// A commit that was asked for.
+#[derive(Debug, Default)]
+struct InFlight {
+    positions: Vec<(i32, i64)>,
+    newest_canary_us: Option<i64>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Ingest {
     setup: Setup,
     partitions: Partitions,
-    decoder: Decoder,
     /// Since when the oldest record of the buffer waits.
     waiting_since: Option<Duration>,
-    /// The positions of the commit in flight.
-    in_flight: Option<Vec<(i32, i64)>>,
+    /// What is told of the commit in flight once it is through.
+    in_flight: Option<InFlight>,
     /// Rises whenever everything is read again.
     round: u64,
     /// When to ask where partitions stand; `None` where that was done.
@@ -85,9 +91,8 @@ pub(super) struct Ingest {
 impl Ingest {
     pub(super) fn new(setup: Setup) -> Self {
         Self {
+            partitions: Partitions::new(setup.reader.origin()),
             setup,
-            partitions: Partitions::default(),
-            decoder: Decoder::new(),
             waiting_since: None,
             in_flight: None,
             round: 0,
@@ -105,7 +110,9 @@ impl Ingest {
             }
             self.ask()?;
             self.act()?;
-            self.setup.upkeep.turn(self.partitions.is_reading(LEASE));
+            if let Some(upkeep) = &mut self.setup.upkeep {
+                upkeep.turn(self.partitions.is_reading(LEASE));
+            }
             match self.setup.source.poll(POLL)? {
                 Some(SourceEvent::Record(record)) => self.take(record)?,
                 Some(SourceEvent::Assigned(partitions)) => self.assigned(&partitions),
@@ -127,8 +134,8 @@ impl Ingest {
     /// Commits what is due, and stops reading where there is no room.
     fn act(&mut self) -> Result<(), IngestError> {
         let facts = Facts {
-            rows: self.decoder.rows(),
-            bytes: self.decoder.bytes(),
+            rows: self.setup.reader.rows(),
+            bytes: self.setup.reader.bytes(),
             age: self.waiting_since.map(|since| self.now().saturating_sub(since)),
             committing: self.in_flight.is_some(),
         };
@@ -150,7 +157,7 @@ impl Ingest {
         if !self.partitions.is_next(record.partition, record.offset) {
             return Ok(());
         }
-        match learn(&mut self.decoder, &self.setup.registry, &record) {
+        match self.setup.reader.learn(&record) {
             Ok(true) => self.setup.telemetry.registry_answered(),
             Ok(false) => {}
             Err(error) => return self.registry_failed(&error),
@@ -158,8 +165,7 @@ impl Ingest {
         self.setup.telemetry.received(&record);
         self.waiting_since = self.waiting_since.or_else(|| Some(self.setup.clock.now()));
         self.partitions.read(record.partition, record.offset);
-        self.decoder.push(record.into());
-        Ok(())
+        self.setup.reader.push(record).map_err(unfit)
     }
 
     fn registry_failed(&mut self, error: &RegistryError) -> Result<(), IngestError> {
@@ -211,10 +217,11 @@ impl Ingest {
 
     /// Hands the buffer over to be committed.
     fn commit(&mut self) -> Result<(), IngestError> {
-        let rows = self.decoder.flush().map_err(|error| IngestError::Lake(error.to_string()))?;
+        let Batch { rows, newest_canary_us } = self.setup.reader.flush().map_err(unfit)?;
         self.waiting_since = None;
         let moves = self.partitions.cut();
-        self.in_flight = Some(moves.iter().map(|(partition, moved)| (*partition, moved.to)).collect());
+        let positions = moves.iter().map(|(partition, moved)| (*partition, moved.to)).collect();
+        self.in_flight = Some(InFlight { positions, newest_canary_us });
         let request = Request::Commit(Slice { rows, moves });
         Ok(self.setup.station.ask(Asked { round: self.round, request })?)
     }
@@ -229,8 +236,9 @@ impl Ingest {
             Answer::Stands(Err(trouble)) | Answer::Commit(Err(trouble)) => self.refused(&trouble),
             Answer::Commit(Ok(Outcome::Committed(_))) => {
                 self.backoff.reset();
-                let positions = self.in_flight.take().unwrap_or_default();
+                let InFlight { positions, newest_canary_us } = self.in_flight.take().unwrap_or_default();
                 self.setup.telemetry.reached(&positions);
+                self.setup.telemetry.canary_stored(newest_canary_us);
                 self.partitions.committed(&positions);
                 self.tell(false);
                 Ok(())
@@ -258,7 +266,8 @@ impl Ingest {
         if !self.partitions.is_waiting(partition) {
             return Ok(());
         }
-        let stored = Table::ALL.iter().map(|table| stand.get(table).copied()).min().flatten();
+        let tables = self.setup.reader.origin().tables();
+        let stored = tables.iter().map(|table| stand.get(table).copied()).min().flatten();
         let began = ingest::begin(stored, log_start, log_end, self.setup.on_lost);
         let topic = self.setup.topic.clone();
         let began = began.map_err(|error| IngestError::Begin { topic, partition, error })?;
@@ -284,7 +293,7 @@ impl Ingest {
     /// Drops what was read and not committed, and reads it again from where the tables say, after a while.
     fn again(&mut self) -> Result<(), IngestError> {
         self.round += 1;
-        self.decoder.discard();
+        self.setup.reader.discard();
         self.waiting_since = None;
         self.in_flight = None;
         self.is_paused = false;
@@ -300,7 +309,7 @@ impl Ingest {
         let (round, until) = (self.round, self.now() + self.setup.deadline);
         loop {
             if self.in_flight.is_none() {
-                if self.decoder.rows() == 0 {
+                if self.setup.reader.rows() == 0 {
                     return Ok(true);
                 }
                 self.commit()?;
@@ -329,4 +338,9 @@ impl Ingest {
     fn gauge(&self) {
         self.setup.telemetry.partitions(self.partitions.len(), self.partitions.reading().len());
     }
+}
+
+/// Rows of one table that do not fit together: a defect.
+fn unfit(error: ArrowError) -> IngestError {
+    IngestError::Lake(error.to_string())
 }

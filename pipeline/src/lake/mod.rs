@@ -1,7 +1,7 @@
-//! The stage `analyse`: the topic of events → the lake, each record once.
+//! The stage `analyse`: the topic of events → the lake, each record once; and the topic of lines of the log, where they are wanted.
 //!
-//! Two threads. `ingest-analyse` is the group's member: it polls, decodes to rows, and says when to commit ([`ingest`]).
-//! `lake-analyse` owns the tables and commits ([`station`]). A third is there while the lake is tidied up ([`upkeep`]). How far a partition was read is in the tables, committed
+//! Two threads a topic. `ingest-…` is the group's member: it polls, decodes to rows, and says when to commit ([`ingest`]).
+//! `lake-…` owns the tables and commits ([`station`]). Another is there while the lake is tidied up ([`upkeep`]). How far a partition was read is in the tables, committed
 //! with the rows; the group's own positions are for those who look at lag, and are never read.
 //!
 //! Whatever is refused is answered in one way: what is in memory is dropped, and read again from where the tables stand.
@@ -29,14 +29,17 @@ use crate::telemetry::lake::LakeTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::topology::ANALYSE;
 use ingest::{Ingest, Setup};
+use records::Reader;
 use station::Target;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use treble_analyse::lake::{LakeError, Location};
+use treble_analyse::tables::Origin;
 use treble_schemas::Topics;
 use treble_schemas::topic::PrefixError;
+pub(crate) use upkeep::Retention;
 use upkeep::Upkeep;
 
 /// Rows of one commit at most: with short records, bytes say little of the memory that rows take.
@@ -67,15 +70,34 @@ pub enum LakeStartError {
     Thread(#[from] io::Error),
 }
 
-/// The consumer group of a pipeline's lake.
-#[must_use]
-pub fn group(prefix: &str) -> String {
-    format!("{prefix}.{ANALYSE}")
+/// What the reader of an origin is called, in probes and threads.
+const fn name(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Events => ANALYSE,
+        Origin::Logs => "logs",
+    }
 }
 
-/// Analyse, running.
+/// The consumer group that stores records of `origin`.
+#[must_use]
+pub fn group(prefix: &str, origin: Origin) -> String {
+    format!("{prefix}.{}", name(origin))
+}
+
+/// The topic of `origin`.
+#[must_use]
+pub fn topic(topics: &Topics, origin: Origin) -> String {
+    match origin {
+        Origin::Events => topics.events(),
+        Origin::Logs => topics.logs(),
+    }
+}
+
+/// The reader of one topic, running.
 #[derive(Debug)]
 pub struct Running {
+    /// What it is called.
+    pub name: &'static str,
     /// What it tells operators.
     pub telemetry: Arc<LakeTelemetry>,
     /// Its thread.
@@ -88,22 +110,36 @@ pub fn start(
     metrics: &Metrics,
     clock: &Arc<dyn Clock>,
     shutdown: &Shutdown,
+) -> Result<Vec<Running>, LakeStartError> {
+    let registry = SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?;
+    let mut readers = vec![Reader::events(registry)];
+    if config.lake.logs {
+        readers.push(Reader::logs());
+    }
+    readers.into_iter().map(|reader| start_reader(config, reader, metrics, clock, shutdown)).collect()
+}
+
+fn start_reader(
+    config: &Config,
+    reader: Reader,
+    metrics: &Metrics,
+    clock: &Arc<dyn Clock>,
+    shutdown: &Shutdown,
 ) -> Result<Running, LakeStartError> {
-    let topic = Topics::new(&config.prefix)?.events();
-    let group = group(&config.prefix);
-    let telemetry = Arc::new(LakeTelemetry::new(metrics, Arc::clone(clock), &topic));
+    let origin = reader.origin();
+    let name = name(origin);
+    let topic = topic(&Topics::new(&config.prefix)?, origin);
+    let group = group(&config.prefix, origin);
+    let telemetry = Arc::new(LakeTelemetry::new(metrics, Arc::clone(clock), &topic, origin));
     let location = Location::parse(config.lake.url.as_deref().unwrap_or_default())?;
     let lake = &config.lake;
-    let upkeep = Upkeep::new(
-        location.clone(),
-        lake.retention_days,
-        lake.upkeep_interval_ms,
-        Arc::clone(clock),
-        Arc::clone(&telemetry),
-    );
-    let target = Target { location, pipeline: config.prefix.clone(), topic: topic.clone() };
+    let upkeep = (origin == Origin::Events).then(|| {
+        let (location, retention) = (location.clone(), Retention::of(lake));
+        Upkeep::new(location, retention, lake.upkeep_interval_ms, Arc::clone(clock), Arc::clone(&telemetry))
+    });
+    let target = Target { location, pipeline: config.prefix.clone(), origin, topic: topic.clone() };
     let bounds = LogBounds::new(client::consumer(&config.kafka, &group)?, &topic);
-    let station = station::start(target, bounds, Arc::clone(clock))?;
+    let station = station::start(&format!("lake-{name}"), target, bounds, Arc::clone(clock))?;
     let member = client::member(&config.kafka, &group, &config.instance_id)?;
     let told = Arc::clone(&telemetry);
     let trouble = |reason: &str| tracing::warn!(stage = ANALYSE, reason, "kafka");
@@ -112,8 +148,8 @@ pub fn start(
         topic,
         source,
         station,
+        reader,
         upkeep,
-        registry: SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?,
         clock: Arc::clone(clock),
         telemetry: Arc::clone(&telemetry),
         limits: Limits {
@@ -128,11 +164,11 @@ pub fn start(
         },
     };
     let shutdown = shutdown.clone();
-    let thread = std::thread::Builder::new().name("ingest-analyse".to_owned()).spawn(move || {
+    let thread = std::thread::Builder::new().name(format!("ingest-{name}")).spawn(move || {
         let outcome = Ingest::new(setup).run(&|| shutdown.is_draining());
         // One part's end ends the process: the others drain.
         shutdown.drain();
         outcome
     })?;
-    Ok(Running { telemetry, thread })
+    Ok(Running { name, telemetry, thread })
 }

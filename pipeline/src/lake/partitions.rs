@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use treble_analyse::commit::{Move, Stand};
-use treble_analyse::tables::Table;
+use treble_analyse::tables::Origin;
 
 /// How far one partition is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,34 +23,42 @@ enum Progress {
 }
 
 /// The partitions that are ours.
-#[derive(Debug, Default)]
-pub(super) struct Partitions(BTreeMap<i32, Progress>);
+#[derive(Debug)]
+pub(super) struct Partitions {
+    origin: Origin,
+    all: BTreeMap<i32, Progress>,
+}
 
 impl Partitions {
+    /// None yet, of a topic of records of `origin`.
+    pub(super) const fn new(origin: Origin) -> Self {
+        Self { origin, all: BTreeMap::new() }
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     pub(super) fn assign(&mut self, partitions: &[i32]) {
         for partition in partitions {
-            self.0.insert(*partition, Progress::Waiting);
+            self.all.insert(*partition, Progress::Waiting);
         }
     }
 
     pub(super) fn remove(&mut self, partitions: &[i32]) {
-        self.0.retain(|partition, _| !partitions.contains(partition));
+        self.all.retain(|partition, _| !partitions.contains(partition));
     }
 
     pub(super) fn is_waiting(&self, partition: i32) -> bool {
-        matches!(self.0.get(&partition), Some(Progress::Waiting))
+        matches!(self.all.get(&partition), Some(Progress::Waiting))
     }
 
     pub(super) fn is_reading(&self, partition: i32) -> bool {
-        matches!(self.0.get(&partition), Some(Progress::Reading { .. }))
+        matches!(self.all.get(&partition), Some(Progress::Reading { .. }))
     }
 
     fn which(&self, wanted: impl Fn(&Progress) -> bool) -> Vec<i32> {
-        self.0.iter().filter(|(_, progress)| wanted(progress)).map(|(partition, _)| *partition).collect()
+        self.all.iter().filter(|(_, progress)| wanted(progress)).map(|(partition, _)| *partition).collect()
     }
 
     pub(super) fn waiting(&self) -> Vec<i32> {
@@ -62,17 +70,17 @@ impl Partitions {
     }
 
     pub(super) fn start(&mut self, partition: i32, stand: Stand, from: i64) {
-        self.0.insert(partition, Progress::Reading { stand, cut: from, next: from, committed: None });
+        self.all.insert(partition, Progress::Reading { stand, cut: from, next: from, committed: None });
     }
 
     /// Whether the record at `offset` is one to take. Offsets have holes: of markers and of aborted records.
     pub(super) fn is_next(&self, partition: i32, offset: i64) -> bool {
-        matches!(self.0.get(&partition), Some(Progress::Reading { next, .. }) if offset >= *next)
+        matches!(self.all.get(&partition), Some(Progress::Reading { next, .. }) if offset >= *next)
     }
 
     /// The record at `offset` was taken.
     pub(super) fn read(&mut self, partition: i32, offset: i64) {
-        if let Some(Progress::Reading { next, .. }) = self.0.get_mut(&partition) {
+        if let Some(Progress::Reading { next, .. }) = self.all.get_mut(&partition) {
             *next = offset + 1;
         }
     }
@@ -80,13 +88,16 @@ impl Partitions {
     /// What was read since the last cut. From now on partitions stand where they will once it is committed.
     pub(super) fn cut(&mut self) -> BTreeMap<i32, Move> {
         let mut moves = BTreeMap::new();
-        for (&partition, progress) in &mut self.0 {
+        for (&partition, progress) in &mut self.all {
             if let Progress::Reading { stand, cut, next, .. } = progress
                 && *next > *cut
             {
-                let ahead =
-                    Table::ALL.map(|table| (table, stand.get(&table).copied().unwrap_or(*next).max(*next)));
-                let from = std::mem::replace(stand, ahead.into());
+                let ahead = self.origin.tables().iter().map(|table| {
+                    let stood = stand.get(table).copied().unwrap_or(*next);
+                    (*table, stood.max(*next))
+                });
+                let ahead = ahead.collect();
+                let from = std::mem::replace(stand, ahead);
                 moves.insert(partition, Move { from, to: *next });
                 *cut = *next;
             }
@@ -97,7 +108,7 @@ impl Partitions {
     /// `positions` are committed.
     pub(super) fn committed(&mut self, positions: &[(i32, i64)]) {
         for (partition, position) in positions {
-            if let Some(Progress::Reading { committed, .. }) = self.0.get_mut(partition) {
+            if let Some(Progress::Reading { committed, .. }) = self.all.get_mut(partition) {
                 *committed = Some(*position);
             }
         }
@@ -109,13 +120,13 @@ impl Partitions {
             Progress::Reading { committed: Some(committed), .. } => Some((*partition, *committed)),
             _ => None,
         };
-        self.0.iter().filter_map(position).collect()
+        self.all.iter().filter_map(position).collect()
     }
 
     /// Everything is to be read again: the partitions that were read.
     pub(super) fn restart(&mut self) -> Vec<i32> {
         let reading = self.reading();
-        for progress in self.0.values_mut() {
+        for progress in self.all.values_mut() {
             *progress = Progress::Waiting;
         }
         reading
@@ -125,14 +136,16 @@ impl Partitions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use treble_analyse::tables::Table;
 
     fn stand(events: i64, others: i64) -> Stand {
-        Table::ALL.map(|table| (table, if table == Table::StageEvents { events } else { others })).into()
+        let stood = |table: Table| if table == Table::StageEvents { events } else { others };
+        Origin::Events.tables().iter().map(|table| (*table, stood(*table))).collect()
     }
 
     #[test]
     fn a_cut_tells_where_tables_stood_and_the_next_one_goes_on_from_there() {
-        let mut partitions = Partitions::default();
+        let mut partitions = Partitions::new(Origin::Events);
         partitions.assign(&[0, 1]);
         assert!(!partitions.is_next(0, 5), "nothing is known of it yet");
         partitions.start(0, stand(9, 5), 5);
@@ -151,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_table_that_is_ahead_of_the_cut_stays_where_it_is() {
-        let mut partitions = Partitions::default();
+        let mut partitions = Partitions::new(Origin::Events);
         partitions.start(0, stand(20, 5), 5);
         partitions.read(0, 7);
         assert_eq!(partitions.cut()[&0], Move { from: stand(20, 5), to: 8 });
@@ -161,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_restart_waits_for_every_partition_anew() {
-        let mut partitions = Partitions::default();
+        let mut partitions = Partitions::new(Origin::Events);
         partitions.assign(&[0, 1]);
         partitions.start(1, Stand::new(), 0);
         assert_eq!(partitions.restart(), [1]);

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use treble_analyse::commit::{Committer, Outcome, Slice, Stand};
 use treble_analyse::lake::{LakeError, Location};
+use treble_analyse::tables::Origin;
 
 /// Requests that wait at most: a commit, and questions about partitions, of which each rebalance brings one.
 const DEPTH: usize = 64;
@@ -84,21 +85,27 @@ impl Trouble {
 pub(super) struct Target {
     pub(super) location: Location,
     pub(super) pipeline: String,
+    pub(super) origin: Origin,
     pub(super) topic: String,
 }
 
 /// A thread that owns the lake.
 pub(super) type LakeStation = ThreadStation<Asked, Answered>;
 
-/// Starts the thread.
-pub(super) fn start(target: Target, bounds: LogBounds, clock: Arc<dyn Clock>) -> io::Result<LakeStation> {
+/// Starts the thread, called `name`.
+pub(super) fn start(
+    name: &str,
+    target: Target,
+    bounds: LogBounds,
+    clock: Arc<dyn Clock>,
+) -> io::Result<LakeStation> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("lake")
         .enable_all()
         .build()?;
     let mut keeper = Keeper { target, bounds, clock, committer: None };
-    ThreadStation::start("lake-analyse", DEPTH, move |Asked { round, request }| {
+    ThreadStation::start(name, DEPTH, move |Asked { round, request }| {
         let answer = match request {
             Request::Stands(partitions) => Answer::Stands(runtime.block_on(keeper.stands(&partitions))),
             Request::Commit(slice) => Answer::Commit(runtime.block_on(keeper.commit(&slice))),
@@ -117,8 +124,8 @@ struct Keeper {
 impl Keeper {
     async fn committer(&mut self) -> Result<&mut Committer, LakeError> {
         if self.committer.is_none() {
-            let Target { location, pipeline, topic } = &self.target;
-            self.committer = Some(Committer::open(location, pipeline, topic).await?);
+            let Target { location, pipeline, origin, topic } = &self.target;
+            self.committer = Some(Committer::open(location, pipeline, *origin, topic).await?);
         }
         Ok(self.committer.as_mut().expect("opened above"))
     }

@@ -19,7 +19,7 @@ use treble_analyse::lake::{Lake, LakeError, Location};
 use treble_analyse::live::{Live, Reading, Stored, TableProvider};
 use treble_analyse::rollups::{Rollup, Rollups, Versions};
 use treble_analyse::rows::Decoder;
-use treble_analyse::tables::Table;
+use treble_analyse::tables::{Origin, Table};
 use treble_schemas::Topics;
 use treble_schemas::topic::PrefixError;
 
@@ -149,11 +149,12 @@ impl Feed {
     }
 }
 
-/// Where the topic is to be read from, by partition: every table holds what lies before.
+/// Where the topic of events is to be read from, by partition: every table of events holds what lies before.
 fn ends(snapshot: &BTreeMap<Table, Stored>) -> BTreeMap<i32, i64> {
+    let of_events = || snapshot.iter().filter(|(table, _)| table.origin() == Origin::Events);
     let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
-    for (&partition, &next) in snapshot.values().flat_map(|stored| &stored.next_offsets) {
-        let known = snapshot.values().all(|stored| stored.next_offsets.contains_key(&partition));
+    for (&partition, &next) in of_events().flat_map(|(_, stored)| &stored.next_offsets) {
+        let known = of_events().all(|(_, stored)| stored.next_offsets.contains_key(&partition));
         if known {
             ends.entry(partition).and_modify(|least| *least = next.min(*least)).or_insert(next);
         }
@@ -173,7 +174,7 @@ struct LakeReader {
     partitions: i32,
     lake: Option<Lake>,
     /// The versions of the snapshot that was handed out last.
-    given: Option<[u64; Table::ALL.len()]>,
+    given: Option<Vec<(Table, u64)>>,
     rollups: Rollups,
     rollups_given: Versions,
     runtime: Runtime,
@@ -215,7 +216,7 @@ impl LakeReader {
         let Self { location, pipeline, topic, partitions, lake, given, runtime, .. } = self;
         runtime.block_on(async {
             match lake {
-                Some(lake) => lake.refresh().await?,
+                Some(lake) => lake.refresh_all().await?,
                 None => match Lake::open(location).await {
                     Ok(opened) => {
                         opened.check_pipeline(pipeline)?;
@@ -226,13 +227,18 @@ impl LakeReader {
                 },
             }
             let Some(lake) = lake.as_ref() else { return Ok(None) };
-            let versions = Table::ALL.map(|table| lake.version(table));
-            if *given == Some(versions) {
+            let versions: Vec<_> =
+                lake.tables().into_iter().map(|table| (table, lake.version(table))).collect();
+            if given.as_ref() == Some(&versions) {
                 return Ok(None);
             }
             let mut snapshot = BTreeMap::new();
-            for table in Table::ALL {
-                let next_offsets = lake.next_offsets(table, pipeline, topic, *partitions).await?;
+            for table in lake.tables() {
+                // Lines of the log are seen once they are stored: nobody reads their topic here.
+                let next_offsets = match table.origin() {
+                    Origin::Events => lake.next_offsets(table, pipeline, topic, *partitions).await?,
+                    Origin::Logs => BTreeMap::new(),
+                };
                 let provider = Some(lake.provider(table).await?);
                 snapshot.insert(table, Stored { provider, next_offsets });
             }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use treble_analyse::live::Live;
 use treble_analyse::logins::Login;
+use treble_analyse::query::{Grants, LOGS_ROLE};
 
 /// The configuration key that names the file.
 const KEY: &str = "sql.tokens_file";
@@ -52,8 +53,12 @@ impl Gate {
             return Err(GateError::Open);
         }
         let gate = Self { tokens, live, clock, observer };
-        if !gate.is_open() && gate.tokens()?.is_empty() {
-            return Err(GateError::Nobody);
+        if let Some(path) = &gate.tokens {
+            let text = secret::read(KEY, path)?;
+            let entries = parse(text.reveal()).collect::<Result<Vec<_>, _>>()?;
+            if entries.is_empty() {
+                return Err(GateError::Nobody);
+            }
         }
         Ok(gate)
     }
@@ -107,16 +112,25 @@ impl Gate {
 
     fn name_of(&self, token: Option<&str>) -> Result<String, Denied> {
         let token = token.filter(|token| !token.is_empty()).ok_or(Denied::Missing)?;
-        let tokens = self.tokens().unwrap_or_default();
-        let known = tokens.into_iter().find(|(_, known)| known.is(token));
-        known.map(|(name, _)| name).ok_or(Denied::Unknown)
+        let known = self.entry(|known| known.token.is(token));
+        known.map(|known| known.name).ok_or(Denied::Unknown)
     }
 
     /// The token of `name`, for protocols that never show it.
     #[must_use]
     pub fn token_of(&self, name: &str) -> Option<Secret> {
-        let tokens = self.tokens().unwrap_or_default();
-        tokens.into_iter().find(|(known, _)| known == name).map(|(_, token)| token)
+        self.entry(|known| known.name == name).map(|known| known.token)
+    }
+
+    /// What `name` may read beside what everybody may. Where everyone may ask, nobody is known to have a role.
+    #[must_use]
+    pub fn grants(&self, name: Option<&str>) -> Grants {
+        let known = name.and_then(|name| self.entry(|known| known.name == name));
+        known.map_or(Grants::NONE, |known| known.grants)
+    }
+
+    fn entry(&self, wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
+        self.tokens().unwrap_or_default().into_iter().find(wanted)
     }
 
     /// Remembers that `name` was let in at the door `protocol`, or was not.
@@ -137,12 +151,12 @@ impl Gate {
         });
     }
 
-    /// The file as it is now: a token that was taken away opens no door any more.
-    fn tokens(&self) -> Result<Vec<(String, Secret)>, SecretError> {
+    /// The file as it is now: a token that was taken away opens no door any more. A line that cannot be read lets nobody in.
+    fn tokens(&self) -> Result<Vec<Entry>, SecretError> {
         let Some(path) = &self.tokens else { return Ok(Vec::new()) };
         let text =
             secret::read(KEY, path).inspect_err(|error| tracing::error!(%error, "nobody is let in"))?;
-        Ok(parse(text.reveal()))
+        Ok(parse(text.reveal()).filter_map(Result::ok).collect())
     }
 }
 
@@ -157,20 +171,47 @@ pub enum GateError {
     /// The file names nobody.
     #[error("{KEY} names nobody; write a name and its token a line, separated by a space")]
     Nobody,
+    /// A line of the file is none.
+    #[error("{KEY}, line {line}: {problem}; write a name, its token, and the role {LOGS_ROLE} if it has it")]
+    Line {
+        /// Its number, from 1.
+        line: usize,
+        /// What is wrong with it, without the token.
+        problem: &'static str,
+    },
     /// The file cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
 }
 
-/// A name and its token a line; empty lines and those that begin with `#` say nothing.
-fn parse(text: &str) -> Vec<(String, Secret)> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let pair = |line: &str| {
-        let (name, token) = line.split_once(char::is_whitespace)?;
-        let token = token.trim();
-        (!token.is_empty()).then(|| (name.to_owned(), Secret::from(token.to_owned())))
-    };
-    lines.filter_map(pair).collect()
+/// Who may ask.
+#[derive(Debug)]
+struct Entry {
+    name: String,
+    token: Secret,
+    grants: Grants,
+}
+
+impl Entry {
+    /// A name, a token, and a role or none.
+    fn parse(line: &str) -> Result<Self, &'static str> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (name, token, grants) = match words.as_slice() {
+            [name, token] => (name, token, Grants::NONE),
+            [name, token, LOGS_ROLE] => (name, token, Grants { logs: true }),
+            [_] => return Err("there is no token"),
+            [_, _, _] => return Err("there is no such role"),
+            _ => return Err("there are too many words"),
+        };
+        Ok(Self { name: (*name).to_owned(), token: Secret::from((*token).to_owned()), grants })
+    }
+}
+
+/// The lines that name somebody; empty ones and those that begin with `#` say nothing.
+fn parse(text: &str) -> impl Iterator<Item = Result<Entry, GateError>> {
+    let lines = text.lines().map(str::trim).enumerate();
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|(at, line)| Entry::parse(line).map_err(|problem| GateError::Line { line: at + 1, problem }))
 }
 
 #[cfg(test)]
@@ -216,7 +257,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens");
         assert!(matches!(gate(Some(path.clone())), Err(GateError::Secret(_))));
-        fs::write(&path, "# nobody\nada\n").unwrap();
-        assert!(matches!(gate(Some(path)), Err(GateError::Nobody)));
+        fs::write(&path, "# nobody\n\n").unwrap();
+        assert!(matches!(gate(Some(path.clone())), Err(GateError::Nobody)));
+        for (text, line) in [("ada\n", 1), ("ada 1815\n\ngrace 1906 root\n", 3), ("ada 18 15 logs\n", 1)] {
+            fs::write(&path, text).unwrap();
+            let error = gate(Some(path.clone())).unwrap_err();
+            assert!(matches!(error, GateError::Line { line: found, .. } if found == line), "{text}: {error}");
+            assert!(!error.to_string().contains("18"), "a token is not told: {error}");
+        }
+    }
+
+    #[test]
+    fn a_role_is_given_and_taken_away_in_the_file_without_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        fs::write(&path, "ada 1815 logs\ngrace 1906\n").unwrap();
+        let guarded = gate(Some(path.clone())).unwrap();
+        let logs = |name| guarded.grants(name).logs;
+        assert!(logs(Some("ada")) && !logs(Some("grace")) && !logs(Some("alan")) && !logs(None));
+        fs::write(&path, "ada 1815\ngrace 1906 logs\nalan 1912 root\n").unwrap();
+        assert!(!logs(Some("ada")) && logs(Some("grace")));
+        assert_eq!(guarded.admit(Protocol::Http, CLIENT, Some("1912")), Err(Denied::Unknown));
     }
 }

@@ -22,7 +22,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use treble_analyse::format::{Format, FormatError, Writer};
-use treble_analyse::query::{ParamValues, QueryError, ScalarValue};
+use treble_analyse::query::{Asker, ParamValues, QueryError, ScalarValue};
 
 /// The most that the statement's JSON may have beside the statement itself: its parameters.
 const PARAMETER_BYTES: usize = 64 << 10;
@@ -79,6 +79,7 @@ impl Refusal {
             Self::Format(_) => (StatusCode::UNPROCESSABLE_ENTITY, "format"),
             Self::Query(QueryError::Wrong(_)) => (StatusCode::BAD_REQUEST, "wrong"),
             Self::Query(QueryError::Refused(_)) => (StatusCode::FORBIDDEN, "refused"),
+            Self::Query(QueryError::Forbidden(_)) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::Query(QueryError::Busy { .. }) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             Self::Query(QueryError::TimedOut { .. }) => (StatusCode::GATEWAY_TIMEOUT, "timed_out"),
             Self::Query(QueryError::TooManyRows { .. }) => {
@@ -139,12 +140,13 @@ impl Drop for Ended {
 
 async fn answer(door: &House, client: SocketAddr, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    door.gate.admit(Protocol::Http, client.ip(), bearer(&parts.headers))?;
+    let caller = door.gate.admit(Protocol::Http, client.ip(), bearer(&parts.headers))?;
     let format = format(&parts.headers)?;
     let limit = door.service.engine().limits().statement_bytes + PARAMETER_BYTES;
     let body = whole(body, limit).await?;
     let (sql, parameters) = statement(&parts.headers, &body)?;
-    let mut rows = door.service.ask(&sql, parameters).await?;
+    let asker = Asker { grants: door.gate.grants(caller.as_deref()), dialect: None };
+    let mut rows = door.service.ask(asker, &sql, parameters).await?;
     let mut writer = Writer::new(format, &rows.schema())?;
     // What fails before its first row fails with a code of its own; later the connection breaks off.
     let first = match rows.next().await.transpose()? {

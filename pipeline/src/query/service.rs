@@ -6,7 +6,7 @@ use crate::telemetry::sql::{SqlObserver, Timer};
 use std::sync::Arc;
 use treble_analyse::arrow::datatypes::SchemaRef;
 use treble_analyse::arrow::record_batch::RecordBatch;
-use treble_analyse::query::{Answer, Dialect, Engine, ParamValues, Planned, QueryError};
+use treble_analyse::query::{Answer, Asker, Engine, ParamValues, Planned, QueryError};
 
 /// Answers statements, and counts them.
 #[derive(Debug)]
@@ -34,64 +34,31 @@ impl Service {
         &self.observer
     }
 
-    /// Plans `sql` and runs nothing.
+    /// Plans `sql` for `asker` and runs nothing.
     ///
     /// # Errors
     ///
-    /// See [`Engine::plan`].
-    pub async fn plan(&self, sql: &str) -> Result<Planned, QueryError> {
-        self.prepared(self.engine.plan(sql)).await
-    }
-
-    /// As [`Self::plan`], in a session of `dialect`.
-    ///
-    /// # Errors
-    ///
-    /// See [`Engine::plan_in`].
-    pub async fn plan_in(&self, dialect: &Dialect, sql: &str) -> Result<Planned, QueryError> {
-        self.prepared(self.engine.plan_in(dialect, sql)).await
-    }
-
-    async fn prepared(
-        &self,
-        planning: impl Future<Output = Result<Planned, QueryError>>,
-    ) -> Result<Planned, QueryError> {
+    /// See [`Engine::plan_as`].
+    pub async fn plan(&self, asker: Asker<'_>, sql: &str) -> Result<Planned, QueryError> {
         let timer = self.observer.ask(Asked::Prepare);
-        let planned = planning.await;
+        let planned = self.engine.plan_as(asker, sql).await;
         timer.stop(planned.as_ref().err().map_or(Answered::Ok, answered));
         planned.inspect_err(audit)
     }
 
-    /// Answers `sql`, with `parameters` for its placeholders.
+    /// Answers `sql` for `asker`, with `parameters` for its placeholders.
     ///
     /// # Errors
     ///
-    /// See [`Engine::ask`].
-    pub async fn ask(&self, sql: &str, parameters: Option<ParamValues>) -> Result<Rows, QueryError> {
-        self.rows(asked(sql), self.engine.ask(sql, parameters)).await
-    }
-
-    /// As [`Self::ask`], in a session of `dialect`.
-    ///
-    /// # Errors
-    ///
-    /// See [`Engine::ask_in`].
-    pub async fn ask_in(
+    /// See [`Engine::ask_as`].
+    pub async fn ask(
         &self,
-        dialect: &Dialect,
+        asker: Asker<'_>,
         sql: &str,
         parameters: Option<ParamValues>,
     ) -> Result<Rows, QueryError> {
-        self.rows(asked(sql), self.engine.ask_in(dialect, sql, parameters)).await
-    }
-
-    async fn rows(
-        &self,
-        asked: Asked,
-        asking: impl Future<Output = Result<Answer, QueryError>>,
-    ) -> Result<Rows, QueryError> {
-        let timer = self.observer.ask(asked);
-        match asking.await {
+        let timer = self.observer.ask(asked(sql));
+        match self.engine.ask_as(asker, sql, parameters).await {
             Ok(answer) => Ok(Rows { answer, timer: Some(timer) }),
             Err(error) => {
                 timer.stop(answered(&error));
@@ -154,7 +121,7 @@ fn asked(sql: &str) -> Asked {
 /// What security wants to know of `error`.
 fn audit(error: &QueryError) {
     match error {
-        QueryError::Refused(_) => {
+        QueryError::Refused(_) | QueryError::Forbidden(_) => {
             tracing::warn!(event = Event::QueryRefused.text(), %error, "a statement was refused");
         }
         QueryError::Busy { .. } => {
@@ -167,7 +134,7 @@ fn audit(error: &QueryError) {
 const fn answered(error: &QueryError) -> Answered {
     match error {
         QueryError::TimedOut { .. } => Answered::Timeout,
-        QueryError::Refused(_) | QueryError::Busy { .. } => Answered::Denied,
+        QueryError::Refused(_) | QueryError::Forbidden(_) | QueryError::Busy { .. } => Answered::Denied,
         QueryError::Wrong(_)
         | QueryError::TooLong { .. }
         | QueryError::TooManyRows { .. }

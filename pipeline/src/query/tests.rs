@@ -30,9 +30,10 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// Ada, whose token is `1815`, and Grace, whose token is `1906`, may ask; four streams are done.
+    /// Ada, whose token is `1815` and who may read lines of the log, and Grace, whose token is `1906`, may ask; four streams are
+    /// done.
     pub(super) fn guarded(limits: Limits) -> Self {
-        Self::new(limits, Some("ada 1815\ngrace 1906\n"))
+        Self::new(limits, Some("ada 1815 logs\ngrace 1906\n"))
     }
 
     /// Everyone may ask.

@@ -40,7 +40,7 @@ use crate::telemetry::process;
 use crate::telemetry::segment::Identity;
 use crate::telemetry::timed::TimedStages;
 use crate::telemetry::trace::{TraceError, Traces};
-use crate::topology::{self, ANALYSE, Segment, TopologyError};
+use crate::topology::{self, Segment, TopologyError};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -179,15 +179,16 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
         workers.push(parts.start(segment)?);
     }
     let analyse = match config.analyses() {
-        true => Some(lake::start(config, &metrics, &parts.clock, &parts.shutdown)?),
-        false => None,
+        true => lake::start(config, &metrics, &parts.clock, &parts.shutdown)?,
+        false => Vec::new(),
     };
-    let stored = analyse.as_ref().map(|analyse| Arc::clone(&analyse.telemetry));
+    let stored: Vec<_> = analyse.iter().map(|reader| (reader.name, Arc::clone(&reader.telemetry))).collect();
     let telemetry: Vec<_> =
         workers.iter().map(|worker| (worker.name.clone(), Arc::clone(&worker.telemetry))).collect();
     let probe = Arc::new(move || {
         let segments = telemetry.iter().map(|(name, telemetry)| (name.clone(), telemetry.readiness()));
-        segments.chain(stored.iter().map(|stored| (ANALYSE.to_owned(), stored.readiness()))).collect()
+        let stored = stored.iter().map(|(name, telemetry)| ((*name).to_owned(), telemetry.readiness()));
+        segments.chain(stored).collect()
     });
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /livez and /readyz");
@@ -198,10 +199,13 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     });
     runtime.spawn(http::serve(listener, access, render, probe));
     let outcome = join(workers, config.flow.dead_letters_per_minute);
-    let outcome = outcome.and(analyse.map_or(Ok(()), |analyse| match analyse.thread.join() {
-        Ok(ended) => Ok(ended?),
-        Err(_) => Err(RunError::Panicked { segment: ANALYSE.to_owned() }),
-    }));
+    let outcome = analyse.into_iter().fold(outcome, |outcome, reader| {
+        let ended = match reader.thread.join() {
+            Ok(ended) => ended.map_err(RunError::from),
+            Err(_) => Err(RunError::Panicked { segment: reader.name.to_owned() }),
+        };
+        outcome.and(ended)
+    });
     told.flush(TRACES_PATIENCE);
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use treble_analyse::commit::Receipt;
 use treble_analyse::lake::LakeError;
-use treble_analyse::tables::Table;
+use treble_analyse::tables::{Origin, Table};
 
 /// Records that are gone before they were stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +39,25 @@ struct TableMetrics {
     files: IntGauge,
 }
 
+impl TableMetrics {
+    fn of(table: LakeTable, all: &Metrics) -> Self {
+        Self {
+            commits: Each::new(|outcome| all.lake_commits.of((table, outcome))),
+            rows: all.lake_rows.of((table,)),
+            duration: all.lake_commit_duration.of((table,)),
+            last_commit: all.lake_last_commit.of((table,)),
+            files: all.lake_files.of((table,)),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct LakeTelemetry {
     all: Metrics,
     clock: Arc<dyn Clock>,
     topic: String,
-    tables: Each<LakeTable, TableMetrics>,
+    tables: Vec<(LakeTable, TableMetrics)>,
     received: IntCounter,
     processed: Each<RecordResult, IntCounter>,
     input_bytes: IntCounter,
@@ -54,27 +66,29 @@ pub struct LakeTelemetry {
     retries: Each<ErrorType, IntCounter>,
     rebalances: Each<Rebalance, IntCounter>,
     last_processed: Gauge,
+    /// Where lines of the log are stored.
+    newest_canary: Option<Gauge>,
     membership: Membership,
     /// Whether the last commit was refused: a lake that can be read may take nothing.
     commits_fail: AtomicBool,
 }
 
 impl LakeTelemetry {
-    /// Telemetry of a process that reads `topic` into the lake.
+    /// Telemetry of a process that reads `topic`, which holds records of `origin`, into the lake.
     #[must_use]
-    pub fn new(all: &Metrics, clock: Arc<dyn Clock>, topic: &str) -> Self {
+    pub fn new(all: &Metrics, clock: Arc<dyn Clock>, topic: &str, origin: Origin) -> Self {
+        let newest_canary = (origin == Origin::Logs).then(|| all.log_canary_stored.only());
+        if let Some(newest_canary) = &newest_canary {
+            // Until one is stored: nothing is missed before somebody looks.
+            newest_canary.set(clock.unix_us() as f64 / 1e6);
+        }
         let stage = || Stage::from(ANALYSE);
         let of_topic = || Topic::from(topic);
+        let labels = origin.tables().iter().filter_map(|table| LakeTable::of(table.name()));
         // The process would not have come so far without them.
         Dependency::ALL.iter().for_each(|needed| all.needs(*needed, true));
         Self {
-            tables: Each::new(|table| TableMetrics {
-                commits: Each::new(|outcome| all.lake_commits.of((table, outcome))),
-                rows: all.lake_rows.of((table,)),
-                duration: all.lake_commit_duration.of((table,)),
-                last_commit: all.lake_last_commit.of((table,)),
-                files: all.lake_files.of((table,)),
-            }),
+            tables: labels.map(|table| (table, TableMetrics::of(table, all))).collect(),
             received: all.records_received.of((stage(),)),
             processed: Each::new(|result| all.records_processed.of((stage(), result))),
             input_bytes: all.input_bytes.of((stage(),)),
@@ -83,6 +97,7 @@ impl LakeTelemetry {
             retries: Each::new(|kind| all.retries.of((stage(), Reason(kind)))),
             rebalances: Each::new(|kind| all.rebalances.of((stage(), kind))),
             last_processed: all.last_processed.of((stage(),)),
+            newest_canary,
             membership: Membership::new(
                 ANALYSE,
                 all.reachable.of((stage(),)),
@@ -96,7 +111,11 @@ impl LakeTelemetry {
         }
     }
 
-    /// How it stands with analyse.
+    fn table(&self, name: &str) -> Option<&TableMetrics> {
+        self.tables.iter().find(|(table, _)| table.text() == name).map(|(_, metrics)| metrics)
+    }
+
+    /// How it stands with the reader.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.membership.readiness()
@@ -134,8 +153,7 @@ impl LakeTelemetry {
         self.all.needs(Dependency::Lake, true);
         let now = self.clock.unix_us() as f64 / 1e6;
         for receipt in receipts {
-            let Some(label) = LakeTable::of(receipt.table.name()) else { continue };
-            let table = self.tables.of(label);
+            let Some(table) = self.table(receipt.table.name()) else { continue };
             table.commits.of(LakeOutcome::Committed).inc();
             table.rows.inc_by(receipt.rows as u64);
             table.duration.observe(receipt.took.as_secs_f64());
@@ -145,7 +163,7 @@ impl LakeTelemetry {
                 if receipt.table == Table::Unreadable { RecordResult::Dlq } else { RecordResult::Ok };
             self.processed.of(result).inc_by(receipt.rows as u64);
             let Receipt { version, rows, files, .. } = receipt;
-            tracing::debug!(table = label.text(), version, rows, files, "committed");
+            tracing::debug!(table = receipt.table.name(), version, rows, files, "committed");
         }
         self.last_processed.set(now);
     }
@@ -158,9 +176,16 @@ impl LakeTelemetry {
         }
     }
 
+    /// When the newest canary was written of the lines that a commit stored.
+    pub(crate) fn canary_stored(&self, unix_us: Option<i64>) {
+        if let (Some(newest), Some(unix_us)) = (&self.newest_canary, unix_us) {
+            newest.set(newest.get().max(unix_us as f64 / 1e6));
+        }
+    }
+
     pub(crate) fn overtaken(&self, table: Table, partition: Option<i32>) {
-        if let Some(table) = LakeTable::of(table.name()) {
-            self.tables.of(table).commits.of(LakeOutcome::Overtaken).inc();
+        if let Some(table) = self.table(table.name()) {
+            table.commits.of(LakeOutcome::Overtaken).inc();
         }
         self.retries.of(ErrorType::LakeError).inc();
         let table = table.name();
@@ -185,8 +210,8 @@ impl LakeTelemetry {
     }
 
     pub(crate) fn refused(&self, table: Option<&str>, reason: &dyn Display) {
-        if let Some(table) = table.and_then(LakeTable::of) {
-            self.tables.of(table).commits.of(LakeOutcome::Failed).inc();
+        if let Some(table) = table.and_then(|name| self.table(name)) {
+            table.commits.of(LakeOutcome::Failed).inc();
         }
         self.retries.of(ErrorType::LakeError).inc();
         self.all.needs(Dependency::Lake, false);
@@ -233,7 +258,8 @@ mod tests {
     #[test]
     fn a_lake_that_takes_nothing_is_down_although_it_can_be_read() {
         let metrics = Metrics::new().unwrap();
-        let telemetry = LakeTelemetry::new(&metrics, Arc::new(ManualClock::default()), "events");
+        let telemetry =
+            LakeTelemetry::new(&metrics, Arc::new(ManualClock::default()), "events", Origin::Events);
         let up = |dependency: Dependency| metrics.dependency_up.of((dependency,)).get();
         assert_eq!(Dependency::ALL.iter().map(|needed| up(*needed)).collect::<Vec<_>>(), [1, 1, 1]);
         telemetry.refused(None, &"no such bucket");

@@ -184,6 +184,8 @@ catalogue! {
         lake_last_commit: Gauge<(LakeTable,)> = "treble_lake_last_commit_timestamp_seconds";
         /// Files that the table is made of.
         lake_files: Level<(LakeTable,)> = "treble_lake_files";
+        /// When the newest canary of the log was written that is stored in the lake, or since when it is waited for.
+        log_canary_stored: Gauge<()> = "treble_log_canary_stored_timestamp_seconds";
     }
 }
 

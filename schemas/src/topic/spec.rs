@@ -61,6 +61,11 @@ impl TopicSpec {
         Self::aligned(name, vec![delete(), retention(7 * DAY_MS)])
     }
 
+    /// Lines live where logs are kept; the topic is their buffer for as long as a weekend.
+    pub(super) fn logs(name: String) -> Self {
+        Self::aligned(name, vec![delete(), retention(3 * DAY_MS)])
+    }
+
     /// Few records that people read one by one: a single partition keeps them in order, a month of them.
     pub(super) fn dlq(name: String) -> Self {
         let limit = ("max.message.bytes", MAX_DEAD_LETTER_BYTES.to_string());

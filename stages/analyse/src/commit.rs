@@ -7,7 +7,7 @@
 
 use crate::lake::{Lake, LakeError, Location, transaction_version};
 use crate::rows::Rows;
-use crate::tables::{self, EVENT_DATE, Table};
+use crate::tables::{self, EVENT_DATE, Origin, Table};
 use datafusion::arrow::array::{AsArray, Int32Array, Int64Array, RecordBatch};
 use datafusion::arrow::compute::{SortColumn, filter_record_batch, lexsort_to_indices, take_record_batch};
 use datafusion::arrow::datatypes::{Int32Type, Int64Type};
@@ -36,7 +36,7 @@ pub struct Move {
     pub to: i64,
 }
 
-/// What one commit of every table holds.
+/// What one commit of every table of an origin holds.
 #[derive(Debug, Clone, Default)]
 pub struct Slice {
     /// The rows.
@@ -108,17 +108,23 @@ const fn step(stored: Option<i64>, from: Option<i64>, to: i64) -> Step {
 pub struct Committer {
     lake: Lake,
     pipeline: String,
+    origin: Origin,
     topic: String,
     /// Where partitions stand in the loaded snapshots.
     stored: HashMap<(Table, i32), Option<i64>>,
 }
 
 impl Committer {
-    /// Opens the lake at `location`, creating what is missing, for the rows of `topic`.
-    pub async fn open(location: &Location, pipeline: &str, topic: &str) -> Result<Self, LakeError> {
-        let lake = Lake::open_or_create(location, pipeline).await?;
+    /// Opens the lake at `location`, creating what is missing, for the rows of `topic`, which holds records of `origin`.
+    pub async fn open(
+        location: &Location,
+        pipeline: &str,
+        origin: Origin,
+        topic: &str,
+    ) -> Result<Self, LakeError> {
+        let lake = Lake::open_or_create(location, pipeline, origin).await?;
         let (pipeline, topic) = (pipeline.to_owned(), topic.to_owned());
-        Ok(Self { lake, pipeline, topic, stored: HashMap::new() })
+        Ok(Self { lake, pipeline, origin, topic, stored: HashMap::new() })
     }
 
     /// The lake, as of the last commit or [`stands`](Self::stands).
@@ -135,7 +141,7 @@ impl Committer {
         let mut stands = BTreeMap::new();
         for &partition in partitions {
             let stand: &mut Stand = stands.entry(partition).or_default();
-            for table in Table::ALL {
+            for &table in self.origin.tables() {
                 if let Some(offset) = self.stored(table, partition).await? {
                     stand.insert(table, offset);
                 }
@@ -165,7 +171,7 @@ impl Committer {
         now: impl Fn() -> Duration + Sync,
     ) -> Result<Outcome, LakeError> {
         let mut receipts = Vec::new();
-        for table in Table::ALL {
+        for &table in self.origin.tables() {
             let mut advances = BTreeMap::new();
             for (&partition, Move { from, to }) in &slice.moves {
                 let stored = self.stored(table, partition).await?;

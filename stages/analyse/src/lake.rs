@@ -9,7 +9,7 @@ mod location;
 pub use error::LakeError;
 pub use location::Location;
 
-use crate::tables::{self, EVENT_DATE, Table};
+use crate::tables::{self, EVENT_DATE, Origin, Table};
 use datafusion::arrow::datatypes::Schema;
 use datafusion::catalog::TableProvider;
 use datafusion::error::DataFusionError;
@@ -38,14 +38,18 @@ pub struct Lake {
 }
 
 impl Lake {
-    /// Opens the lake of `pipeline` at `location`; what is missing of it is created, and columns that a newer version of Treble
-    /// writes are added.
+    /// Opens the tables of `origin` in the lake of `pipeline` at `location`; what is missing of them is created, and columns that
+    /// a newer version of Treble writes are added.
     ///
     /// # Errors
     /// [`LakeError::Foreign`] where it is another pipeline's.
-    pub async fn open_or_create(location: &Location, pipeline: &str) -> Result<Self, LakeError> {
+    pub async fn open_or_create(
+        location: &Location,
+        pipeline: &str,
+        origin: Origin,
+    ) -> Result<Self, LakeError> {
         let mut opened = BTreeMap::new();
-        for table in Table::ALL {
+        for &table in origin.tables() {
             opened.insert(table, open_or_create(location, pipeline, table).await?);
         }
         let lake = Self { location: location.clone(), tables: opened };
@@ -53,19 +57,37 @@ impl Lake {
         Ok(lake)
     }
 
-    /// Opens the lake at `location`.
+    /// Opens the lake at `location`, with the lines of the log where it has them.
     ///
     /// # Errors
-    /// [`LakeError::Missing`] where a table is not there.
+    /// [`LakeError::Missing`] where a table of events is not there.
     pub async fn open(location: &Location) -> Result<Self, LakeError> {
-        let mut opened = BTreeMap::new();
-        for table in Table::ALL {
-            let found = open_if_there(location, table.name()).await?;
-            let missing = || LakeError::Missing { location: location.to_string(), table: table.name() };
-            let found = found.ok_or_else(missing)?;
-            opened.insert(table, found);
+        let mut lake = Self { location: location.clone(), tables: BTreeMap::new() };
+        lake.look_for_more().await?;
+        for &table in Origin::Events.tables() {
+            if !lake.tables.contains_key(&table) {
+                return Err(LakeError::Missing { location: location.to_string(), table: table.name() });
+            }
         }
-        Ok(Self { location: location.clone(), tables: opened })
+        Ok(lake)
+    }
+
+    /// Opens the tables that are there, and were not before.
+    async fn look_for_more(&mut self) -> Result<(), LakeError> {
+        for table in Table::ALL {
+            if !self.tables.contains_key(&table)
+                && let Some(found) = open_if_there(&self.location, table.name()).await?
+            {
+                self.tables.insert(table, found);
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables that it has, as far as they were opened.
+    #[must_use]
+    pub fn tables(&self) -> Vec<Table> {
+        self.tables.keys().copied().collect()
     }
 
     /// That it holds rows of `pipeline`. Lakes from before this was written down pass.
@@ -90,14 +112,14 @@ impl Lake {
         &self.location
     }
 
-    /// A table, at the snapshot that was loaded last.
+    /// One of its [`tables`](Self::tables), at the snapshot that was loaded last.
     #[must_use]
     pub fn table(&self, table: Table) -> &DeltaTable {
-        self.tables.get(&table).expect("every table is opened")
+        self.tables.get(&table).expect("one that was opened")
     }
 
     pub(crate) fn table_mut(&mut self, table: Table) -> &mut DeltaTable {
-        self.tables.get_mut(&table).expect("every table is opened")
+        self.tables.get_mut(&table).expect("one that was opened")
     }
 
     /// The rows of `table`, at the snapshot that was loaded last, for queries.
@@ -114,12 +136,18 @@ impl Lake {
         self.table(table).version().expect("every table is loaded")
     }
 
-    /// Loads what was committed since.
+    /// Loads what was committed since to its [`tables`](Self::tables).
     pub async fn refresh(&mut self) -> Result<(), LakeError> {
         for (table, loaded) in &mut self.tables {
             load(loaded, table.name()).await?;
         }
         Ok(())
+    }
+
+    /// As [`refresh`](Self::refresh), and opens what was created since.
+    pub async fn refresh_all(&mut self) -> Result<(), LakeError> {
+        self.refresh().await?;
+        self.look_for_more().await
     }
 
     /// The offset of `partition` that is to be read next, as of the loaded snapshot; `None` where nothing was read yet.

@@ -2,13 +2,15 @@
 //!
 //! The columns of events are the fields of their Avro schemas, derived from the very texts that writers register: a field
 //! that is added there is a column here, with the documentation that it has there. Symbols of enums become lower-case
-//! text. Behind them stand where the record was on Kafka, and the day that rows are filed under.
+//! text. The columns of lines of the log are the fields of a line. Behind them stand where the record was on Kafka, and the day
+//! that rows are filed under.
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use treble_schemas::Contract;
+use treble_schemas::line::{self, Kind};
 
 /// The time zone of every time in the lake.
 pub const UTC: &str = "UTC";
@@ -23,7 +25,30 @@ pub const KAFKA_TIMESTAMP: &str = "kafka_timestamp";
 /// The key of a field's metadata under which its documentation stands, as Delta and Spark have it.
 pub const COMMENT: &str = "comment";
 
-/// A table of rows that come from the topic of events, each stored once.
+/// A topic that the lake stores: every record of it is one row of exactly one of its tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// What stages tell of their work.
+    Events,
+    /// Lines of the log, which collectors publish. Not every lake has them.
+    Logs,
+}
+
+impl Origin {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Events, Self::Logs];
+
+    /// The tables that its records are rows of.
+    #[must_use]
+    pub const fn tables(self) -> &'static [Table] {
+        match self {
+            Self::Events => &[Table::StageEvents, Table::StreamReports, Table::Unreadable],
+            Self::Logs => &[Table::Logs],
+        }
+    }
+}
+
+/// A table of rows that come from a topic, each stored once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
     /// What one stage did for one stream in one commit.
@@ -32,11 +57,22 @@ pub enum Table {
     StreamReports,
     /// Records of the topic that are no events that can be read: nothing is dropped in silence.
     Unreadable,
+    /// Lines of the log.
+    Logs,
 }
 
 impl Table {
-    /// All of them. Every record of the topic is one row of exactly one.
-    pub const ALL: [Self; 3] = [Self::StageEvents, Self::StreamReports, Self::Unreadable];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::StageEvents, Self::StreamReports, Self::Unreadable, Self::Logs];
+
+    /// The topic that its rows come from.
+    #[must_use]
+    pub const fn origin(self) -> Origin {
+        match self {
+            Self::StageEvents | Self::StreamReports | Self::Unreadable => Origin::Events,
+            Self::Logs => Origin::Logs,
+        }
+    }
 
     /// Its name in SQL, and of its folder in the lake.
     #[must_use]
@@ -45,6 +81,7 @@ impl Table {
             Self::StageEvents => "stage_events",
             Self::StreamReports => "stream_reports",
             Self::Unreadable => "unreadable",
+            Self::Logs => "logs",
         }
     }
 
@@ -55,16 +92,17 @@ impl Table {
             Self::StageEvents => "What one stage did for one stream in one committed transaction.",
             Self::StreamReports => "The account of each stream that came to its end.",
             Self::Unreadable => "Records of the events topic that could not be read, as they came.",
+            Self::Logs => "Lines of the log of every process, for those who have the role logs.",
         }
     }
 
-    /// The contract that its rows follow; none of those that could not be read.
+    /// The contract in Avro that its rows follow, where they have one.
     #[must_use]
     pub const fn contract(self) -> Option<Contract> {
         match self {
             Self::StageEvents => Some(Contract::StageEvent),
             Self::StreamReports => Some(Contract::StreamReport),
-            Self::Unreadable => None,
+            Self::Unreadable | Self::Logs => None,
         }
     }
 
@@ -80,10 +118,12 @@ impl Table {
         static STAGE_EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| event_table(Contract::StageEvent));
         static STREAM_REPORTS: LazyLock<SchemaRef> = LazyLock::new(|| event_table(Contract::StreamReport));
         static UNREADABLE: LazyLock<SchemaRef> = LazyLock::new(unreadable_table);
+        static LOGS: LazyLock<SchemaRef> = LazyLock::new(log_table);
         Arc::clone(match self {
             Self::StageEvents => &STAGE_EVENTS,
             Self::StreamReports => &STREAM_REPORTS,
             Self::Unreadable => &UNREADABLE,
+            Self::Logs => &LOGS,
         })
     }
 
@@ -94,6 +134,7 @@ impl Table {
             Self::StageEvents => &["stage", "event_time"],
             Self::StreamReports => &["event_time"],
             Self::Unreadable => &[KAFKA_PARTITION, KAFKA_OFFSET],
+            Self::Logs => &["time"],
         }
     }
 
@@ -126,6 +167,18 @@ impl Table {
                 KAFKA_TIMESTAMP,
             ],
             Self::Unreadable => &[KAFKA_PARTITION, KAFKA_OFFSET, KAFKA_TIMESTAMP],
+            Self::Logs => &[
+                "time",
+                "level",
+                "component",
+                "stage",
+                "event",
+                "stream_id",
+                "trace_id",
+                KAFKA_PARTITION,
+                KAFKA_OFFSET,
+                KAFKA_TIMESTAMP,
+            ],
         }
     }
 }
@@ -189,7 +242,7 @@ pub(crate) fn column(name: &str, data_type: DataType, nullable: bool, doc: &str)
 
 fn kafka_columns() -> [Field; 4] {
     [
-        column(KAFKA_PARTITION, DataType::Int32, false, "Partition of the record on the events topic."),
+        column(KAFKA_PARTITION, DataType::Int32, false, "Partition of the record on its topic."),
         column(
             KAFKA_OFFSET,
             DataType::Int64,
@@ -230,6 +283,30 @@ fn unreadable_table() -> SchemaRef {
         timestamp,
         column(EVENT_DATE, DataType::Date32, false, day),
     ]))
+}
+
+/// The column of a record that is no line: what it holds, as text.
+pub const RAW: &str = "raw";
+
+/// What a line lacks, or has of another kind, is absent: of a record that is no line nothing is known but the time.
+fn log_table() -> SchemaRef {
+    let fields = line::FIELDS.iter().map(|field| match field.kind {
+        Kind::Time => column(field.name, time(), false, field.meaning),
+        Kind::Text | Kind::Closed => column(field.name, DataType::Utf8, true, field.meaning),
+        Kind::Integer => column(field.name, DataType::Int64, true, field.meaning),
+        Kind::Number => column(field.name, DataType::Float64, true, field.meaning),
+        Kind::Attributes => column(
+            field.name,
+            DataType::Utf8,
+            true,
+            "All else that is known, as JSON: attributes->>'group' is one of it.",
+        ),
+    });
+    let raw = "The record, where it is no line; time is kafka_timestamp then.";
+    let [partition, offset, timestamp, _] = kafka_columns();
+    let day = column(EVENT_DATE, DataType::Date32, false, "UTC day of time; files are partitioned by it.");
+    let behind = [column(RAW, DataType::Utf8, true, raw), partition, offset, timestamp, day];
+    Arc::new(Schema::new(fields.chain(behind).collect::<Vec<_>>()))
 }
 
 /// What is said of a column, where something is.

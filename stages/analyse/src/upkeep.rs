@@ -6,7 +6,7 @@
 use crate::commit;
 use crate::lake::{Lake, LakeError};
 use crate::rows::Rows;
-use crate::tables::{EVENT_DATE, Table};
+use crate::tables::{EVENT_DATE, Origin, Table};
 use datafusion::arrow::array::{AsArray, Date32Array};
 use datafusion::arrow::datatypes::Date32Type;
 use datafusion::common::ScalarValue;
@@ -75,7 +75,7 @@ pub async fn optimize(lake: &mut Lake, today: Day) -> Result<Vec<Joined>, LakeEr
     let day = today.to_string();
     let past = [(EVENT_DATE, FilterOp::Lt, FilterValue::Scalar(&day))];
     let mut joined = Vec::new();
-    for table in Table::ALL {
+    for table in lake.tables() {
         let optimize = lake.table(table).clone().optimize();
         let optimize = optimize
             .with_type(OptimizeType::Compact)
@@ -89,9 +89,10 @@ pub async fn optimize(lake: &mut Lake, today: Day) -> Result<Vec<Joined>, LakeEr
     Ok(joined)
 }
 
-/// Drops every day before `first`, whole files at a time.
-pub async fn retain(lake: &mut Lake, first: Day) -> Result<(), LakeError> {
-    for table in Table::ALL {
+/// Drops every day before the `first` of each origin, whole files at a time; `None` keeps all.
+pub async fn retain(lake: &mut Lake, first: impl Fn(Origin) -> Option<Day>) -> Result<(), LakeError> {
+    for table in lake.tables() {
+        let Some(first) = first(table.origin()) else { continue };
         let before = col(EVENT_DATE).lt(lit(ScalarValue::Date32(Some(first.0))));
         let delete = lake.table(table).clone().delete().with_predicate(before);
         let (done, _) =
@@ -105,7 +106,7 @@ pub async fn retain(lake: &mut Lake, first: Day) -> Result<(), LakeError> {
 /// log that nobody needs any more; with `dry_run`, only tells of the files.
 pub async fn vacuum(lake: &mut Lake, dry_run: bool) -> Result<Vec<Vacuumed>, LakeError> {
     let mut vacuumed = Vec::new();
-    for table in Table::ALL {
+    for table in lake.tables() {
         let vacuum = lake.table(table).clone().vacuum().with_dry_run(dry_run);
         let (done, metrics) =
             vacuum.await.map_err(|error| LakeError::delta(table.name(), "remove old files", error))?;

@@ -1,7 +1,7 @@
 //! Whether a lake holds what it says: each row once, none beyond its partition's position, every file there.
 
 use crate::lake::{Lake, LakeError};
-use crate::tables::{KAFKA_OFFSET, KAFKA_PARTITION, Table};
+use crate::tables::{KAFKA_OFFSET, KAFKA_PARTITION, Origin, Table};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Int32Type, Int64Type};
 use datafusion::error::DataFusionError;
@@ -70,16 +70,17 @@ impl TableCheck {
     }
 }
 
-/// Looks at every row of `lake`, as loaded; what was found, and the records that are there.
+/// Looks at every row of `lake`, as loaded, that came from `topic`, which holds records of `origin`; what was found, and the
+/// records that are there.
 pub async fn verify(
     lake: &Lake,
     pipeline: &str,
-    topic: &str,
+    (origin, topic): (Origin, &str),
     partitions: i32,
 ) -> Result<(Vec<TableCheck>, Seen), LakeError> {
     let mut seen = Seen::default();
     let mut checks = Vec::new();
-    for table in Table::ALL {
+    for table in lake.tables().into_iter().filter(|table| table.origin() == origin) {
         let positions = lake.next_offsets(table, pipeline, topic, partitions).await?;
         let fault = |error| LakeError::delta(table.name(), "read it", error);
         let loaded = lake.table(table);

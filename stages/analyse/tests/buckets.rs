@@ -11,6 +11,7 @@ use std::time::Duration;
 use topic::{TOPIC, assert_whole, folder, read};
 use treble_analyse::commit::{Committer, Outcome};
 use treble_analyse::lake::Lake;
+use treble_analyse::tables::Origin;
 use treble_analyse::upkeep::{self, Day};
 use treble_analyse::verify::{self, TableCheck};
 
@@ -20,8 +21,8 @@ const AFTER: Day = Day(20_000);
 /// Two owners that both believe that they own both partitions; how often each was overtaken.
 async fn quarrel(path: &Path) -> [u32; 2] {
     let mut owners = [
-        Committer::open(&folder(path), "t", TOPIC).await.unwrap(),
-        Committer::open(&folder(path), "t", TOPIC).await.unwrap(),
+        Committer::open(&folder(path), "t", Origin::Events, TOPIC).await.unwrap(),
+        Committer::open(&folder(path), "t", Origin::Events, TOPIC).await.unwrap(),
     ];
     let mut overtaken = [0; 2];
     for to in [10, 20, 30, 40] {
@@ -62,7 +63,7 @@ async fn a_bucket_keeps_the_promises_of_a_folder() {
         assert!(joined[0].removed > joined[0].added, "{lake}: {joined:?}");
         upkeep::vacuum(&mut opened, false).await.unwrap();
         let opened = Lake::open(&folder(path)).await.unwrap();
-        let (checks, _) = verify::verify(&opened, "t", TOPIC, 2).await.unwrap();
+        let (checks, _) = verify::verify(&opened, "t", (Origin::Events, TOPIC), 2).await.unwrap();
         assert!(checks.iter().all(TableCheck::is_sound), "{lake}: {checks:?}");
         assert_eq!(checks.iter().map(|check| check.rows).sum::<u64>(), 80);
         println!("{lake}: rows=80 lost=0 doubled=0 overtaken={overtaken:?}");

@@ -261,6 +261,7 @@ fn lake(config: &Config, findings: &mut Findings<'_>) {
     findings.within("lake.flush_interval_ms", lake.flush_interval_ms, 100..=3_600_000);
     findings.within("lake.flush_mb", lake.flush_mb, 1..=1024);
     findings.within("lake.retention_days", lake.retention_days.into(), 0..=36_500);
+    findings.within("lake.logs_retention_days", lake.logs_retention_days.into(), 0..=36_500);
     if lake.upkeep_interval_ms != 0 {
         findings.within("lake.upkeep_interval_ms", lake.upkeep_interval_ms, 1_000..=7 * 86_400_000);
     }

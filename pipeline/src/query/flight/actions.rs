@@ -44,7 +44,7 @@ pub(super) async fn act(
     let answer = match action.r#type.as_str() {
         CREATE => {
             let request: ActionCreatePreparedStatementRequest = unpacked(body)?;
-            Some(statement::create(&door.house, request.query).await?)
+            Some(statement::create(&door.house, caller, request.query).await?)
         }
         CLOSE => {
             let _: ActionClosePreparedStatementRequest = unpacked(body)?;

@@ -83,14 +83,14 @@ impl Door {
     }
 
     /// What a command will answer, and how to get it.
-    async fn describe(&self, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+    async fn describe(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
         let (schema, ticket) = match command(&descriptor.cmd)? {
             Command::CommandStatementQuery(query) => {
-                statement::described(&self.house, query.query, self.running.number()).await?
+                statement::described(&self.house, caller, query.query, self.running.number()).await?
             }
             Command::CommandPreparedStatementQuery(query) => {
-                statement::prepared(&self.house, &query.prepared_statement_handle, self.running.number())
-                    .await?
+                let handle = &query.prepared_statement_handle;
+                statement::prepared(&self.house, caller, handle, self.running.number()).await?
             }
             other => (catalog::shape(&other)?, descriptor.cmd.clone()),
         };
@@ -142,13 +142,13 @@ impl FlightService for Door {
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.admit(&request)?;
-        self.describe(request.into_inner()).await.map(Response::new)
+        let caller = self.admit(&request)?;
+        self.describe(&caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        self.admit(&request)?;
-        let info = self.describe(request.into_inner()).await?;
+        let caller = self.admit(&request)?;
+        let info = self.describe(&caller, request.into_inner()).await?;
         Ok(Response::new(SchemaResult { schema: info.schema }))
     }
 
@@ -170,7 +170,7 @@ impl FlightService for Door {
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
-        self.admit(&request)?;
+        let caller = self.admit(&request)?;
         let mut messages = request.into_inner();
         let first = messages.message().await?.ok_or_else(|| Status::invalid_argument("nothing was put"))?;
         let descriptor =
@@ -180,7 +180,7 @@ impl FlightService for Door {
                 statement::bound(&query.prepared_statement_handle, first, messages).await?
             }
             Command::CommandStatementUpdate(update) => {
-                return Err(statement::refused_update(&self.house, &update.query).await);
+                return Err(statement::refused_update(&self.house, &caller, &update.query).await);
             }
             other => return Err(status::refused(&other)),
         };

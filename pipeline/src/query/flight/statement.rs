@@ -26,7 +26,7 @@ use treble_analyse::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use treble_analyse::arrow::ipc::reader::StreamReader;
 use treble_analyse::arrow::ipc::writer::StreamWriter;
 use treble_analyse::arrow::record_batch::RecordBatch;
-use treble_analyse::query::{ParamValues, Planned, ScalarValue};
+use treble_analyse::query::{Asker, ParamValues, Planned, ScalarValue};
 
 /// The most bytes that the parameters of a statement have, as they come.
 const PARAMETER_BYTES: usize = 64 << 10;
@@ -64,13 +64,18 @@ impl Handle {
         values(&row.map_err(garbled)?).map(|values| Some(ParamValues::from(values)))
     }
 
-    async fn planned(&self, house: &House) -> Result<Planned, Status> {
-        let planned = house.service.plan(&self.sql).await.map_err(|error| status::of(&error))?;
+    async fn planned(&self, house: &House, caller: &Caller) -> Result<Planned, Status> {
+        let planned = house.service.plan(asker(house, caller), &self.sql).await;
+        let planned = planned.map_err(|error| status::of(&error))?;
         match self.parameters()? {
             Some(parameters) => planned.with(parameters).map_err(|error| status::of(&error)),
             None => Ok(planned),
         }
     }
+}
+
+fn asker(house: &House, caller: &Caller) -> Asker<'static> {
+    Asker { grants: house.gate.grants(caller.as_deref()), dialect: None }
 }
 
 /// The only row of `batch`.
@@ -90,8 +95,13 @@ fn values(batch: &RecordBatch) -> Result<Vec<ScalarValue>, Status> {
 ///
 /// # Errors
 /// What planning says.
-pub(super) async fn described(house: &House, sql: String, flight: u64) -> Result<(SchemaRef, Bytes), Status> {
-    flight_of(house, Handle { sql, parameters: Bytes::new(), flight }).await
+pub(super) async fn described(
+    house: &House,
+    caller: &Caller,
+    sql: String,
+    flight: u64,
+) -> Result<(SchemaRef, Bytes), Status> {
+    flight_of(house, caller, Handle { sql, parameters: Bytes::new(), flight }).await
 }
 
 /// The columns of the prepared statement `handle`, and a ticket for its rows.
@@ -100,14 +110,15 @@ pub(super) async fn described(house: &House, sql: String, flight: u64) -> Result
 /// What planning says.
 pub(super) async fn prepared(
     house: &House,
+    caller: &Caller,
     handle: &[u8],
     flight: u64,
 ) -> Result<(SchemaRef, Bytes), Status> {
-    flight_of(house, Handle { flight, ..Handle::read(handle)? }).await
+    flight_of(house, caller, Handle { flight, ..Handle::read(handle)? }).await
 }
 
-async fn flight_of(house: &House, handle: Handle) -> Result<(SchemaRef, Bytes), Status> {
-    let planned = handle.planned(house).await?;
+async fn flight_of(house: &House, caller: &Caller, handle: Handle) -> Result<(SchemaRef, Bytes), Status> {
+    let planned = handle.planned(house, caller).await?;
     let ticket = TicketStatementQuery { statement_handle: handle.bytes() };
     Ok((encode::plain(&planned.schema()), packed(&ticket)))
 }
@@ -130,10 +141,11 @@ pub(super) async fn rows(
     let handle = Handle::read(handle)?;
     let parameters = handle.parameters()?;
     let session = house.service.observer().session(Protocol::Flight);
+    let asker = asker(house, &caller);
     let mut stopper = running.enter(caller, handle.flight);
     let rows = tokio::select! {
         () = stopper.stopped() => return Err(Status::cancelled("stopped, as was asked")),
-        rows = house.service.ask(&handle.sql, parameters) => rows.map_err(|error| status::of(&error))?,
+        rows = house.service.ask(asker, &handle.sql, parameters) => rows.map_err(|error| status::of(&error))?,
     };
     Ok(encode::rows(rows, stopper, session))
 }
@@ -142,9 +154,9 @@ pub(super) async fn rows(
 ///
 /// # Errors
 /// What planning says.
-pub(super) async fn create(house: &House, sql: String) -> Result<Bytes, Status> {
+pub(super) async fn create(house: &House, caller: &Caller, sql: String) -> Result<Bytes, Status> {
     let handle = Handle { sql, parameters: Bytes::new(), flight: 0 };
-    let planned = handle.planned(house).await?;
+    let planned = handle.planned(house, caller).await?;
     Ok(packed(&ActionCreatePreparedStatementResult {
         prepared_statement_handle: handle.bytes(),
         dataset_schema: ipc(&encode::plain(&planned.schema()))?,
@@ -213,8 +225,8 @@ fn written(row: &RecordBatch) -> Result<Bytes, Status> {
 }
 
 /// Why the update `sql` is not carried out: what is wrong with it, or that it is none.
-pub(super) async fn refused_update(house: &House, sql: &str) -> Status {
-    match house.service.plan(sql).await {
+pub(super) async fn refused_update(house: &House, caller: &Caller, sql: &str) -> Status {
+    match house.service.plan(asker(house, caller), sql).await {
         Err(error) => status::of(&error),
         Ok(_) => Status::invalid_argument("this is a query; execute it as one"),
     }

@@ -12,7 +12,7 @@ const MESSAGE_BYTES: usize = 2048;
 pub(super) fn of(error: &QueryError) -> Status {
     let code = match error {
         QueryError::Wrong(_) | QueryError::TooLong { .. } => Code::InvalidArgument,
-        QueryError::Refused(_) => Code::PermissionDenied,
+        QueryError::Refused(_) | QueryError::Forbidden(_) => Code::PermissionDenied,
         // Both pass by themselves: a client may try again.
         QueryError::Busy { .. } | QueryError::Lake(_) => Code::Unavailable,
         QueryError::TimedOut { .. } => Code::DeadlineExceeded,

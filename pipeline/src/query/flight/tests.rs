@@ -94,6 +94,35 @@ fn who_shows_a_token_gets_an_answer() {
 }
 
 #[test]
+fn lines_of_the_log_are_for_those_who_have_the_role() {
+    run(async {
+        let model = Model::guarded(Limits::default());
+        let (address, _door) = open(&model);
+        let sql = "SELECT count(*) AS n FROM logs";
+        let mut ada = login(address, "ada", "1815").await;
+        assert!(answer(&mut ada, sql).await.unwrap().contains("| 0 |"));
+        let mut prepared = ada.prepare(sql.to_owned(), None).await.unwrap();
+        prepared.execute().await.unwrap();
+        let mut grace = login(address, "grace", "1906").await;
+        for outcome in [
+            grace.execute(sql.to_owned(), None).await.map(drop),
+            grace.prepare(sql.to_owned(), None).await.map(drop),
+            grace.execute_update(sql.to_owned(), None).await.map(drop),
+        ] {
+            let (code, message) = code(outcome);
+            assert_eq!(code, Code::PermissionDenied, "{message}");
+            assert!(message.contains("the role logs"), "{message}");
+        }
+        // A ticket of Ada's opens nothing for Grace.
+        let info = ada.execute(sql.to_owned(), None).await.unwrap();
+        assert_eq!(
+            code(grace.do_get(info.endpoint[0].ticket.clone().unwrap()).await.map(drop)).0,
+            Code::PermissionDenied
+        );
+    });
+}
+
+#[test]
 fn where_everyone_may_ask_a_login_is_for_form() {
     run(async {
         let model = Model::open(Limits::default());

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use treble_analyse::arrow::datatypes::Schema;
 use treble_analyse::arrow::record_batch::RecordBatch;
-use treble_analyse::query::ParamValues;
+use treble_analyse::query::{Asker, ParamValues};
 
 /// How an answer is wanted.
 #[derive(Debug, Clone)]
@@ -62,8 +62,8 @@ pub(super) fn columns(schema: &Schema, wanted: &Wanted) -> Result<Arc<Vec<FieldI
 /// What it says before the first row; the cancellation; the timeout.
 pub(super) async fn ask(
     door: &Door,
-    sql: &str,
-    parameters: Option<ParamValues>,
+    asker: Asker<'_>,
+    (sql, parameters): (&str, Option<ParamValues>),
     wanted: &Wanted,
     cancelled: Cancelled,
 ) -> Result<Answer, Fault> {
@@ -72,7 +72,7 @@ pub(super) async fn ask(
     let rows = tokio::select! {
         biased;
         fault = limit.reached() => return Err(fault),
-        rows = door.house.service.ask_in(&door.dialect, sql, parameters) => rows?,
+        rows = door.house.service.ask(asker, sql, parameters) => rows?,
     };
     let columns = columns(&rows.schema(), wanted)?;
     let fields = Arc::clone(&columns);

@@ -24,6 +24,8 @@ const QUESTIONS: usize = 4;
 /// A client that is logged in.
 pub(super) struct Entered {
     pub(super) socket: Socket,
+    /// `None` where everyone may ask.
+    pub(super) name: Option<String>,
     pub(super) key: Key,
     pub(super) settings: Settings,
     pub(super) place: OwnedSemaphorePermit,
@@ -98,13 +100,14 @@ async fn enter(
 ) -> Result<Entered, Fault> {
     socket.codec_mut().enter(Stage::Messages);
     let outcome = match login::login(&mut socket, door, &startup, client, secure).await {
-        Ok(()) => {
-            Arc::clone(places).try_acquire_owned().map_err(|_| Fault::Full(door.house.config.max_sessions))
-        }
+        Ok(name) => match Arc::clone(places).try_acquire_owned() {
+            Ok(place) => Ok((name, place)),
+            Err(_) => Err(Fault::Full(door.house.config.max_sessions)),
+        },
         Err(fault) => Err(fault),
     };
-    let place = match outcome {
-        Ok(place) => place,
+    let (name, place) = match outcome {
+        Ok(entered) => entered,
         Err(fault) => {
             let response = fault.info(true).into();
             socket.send(PgWireBackendMessage::ErrorResponse(response)).await?;
@@ -116,5 +119,5 @@ async fn enter(
     let settings = Settings::of(&startup.parameters);
     login::welcome(&mut socket, &key, &settings).await?;
     socket.codec_mut().trust(door.message_bytes());
-    Ok(Entered { socket, key, settings, place })
+    Ok(Entered { socket, name, key, settings, place })
 }

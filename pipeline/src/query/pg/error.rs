@@ -113,6 +113,7 @@ const fn query_state(error: &QueryError) -> &'static str {
     match error {
         QueryError::Wrong(_) => "42601",
         QueryError::Refused(_) => "25006",
+        QueryError::Forbidden(_) => "42501",
         QueryError::TooLong { .. } | QueryError::TooManyRows { .. } => "54000",
         QueryError::Busy { .. } => "53300",
         QueryError::TimedOut { .. } => "57014",

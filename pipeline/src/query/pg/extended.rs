@@ -95,7 +95,7 @@ impl Session {
             Some(local) => Kind::Local(local),
             None if sql.is_empty() => Kind::Empty,
             None => {
-                let planned = self.door.house.service.plan_in(&self.door.dialect, &sql).await?;
+                let planned = self.door.house.service.plan(self.asker(), &sql).await?;
                 Kind::Query { columns: planned.schema(), parameters: parameters(&planned)? }
             }
         };
@@ -204,7 +204,8 @@ impl Session {
                     let values = values(&portal.bound, parameters)?;
                     let wanted = self.wanted(portal.bound.result_column_format.clone());
                     let (sql, cancelled) = (&portal.statement.sql, self.key.listen());
-                    let answer = answer::ask(&self.door, sql, values, &wanted, cancelled).await?;
+                    let answer =
+                        answer::ask(&self.door, self.asker(), (sql, values), &wanted, cancelled).await?;
                     portal.progress = Progress::Open(Box::new(answer));
                 }
                 self.fetch(&mut portal, execute.max_rows).await?;

@@ -21,7 +21,7 @@ use datafusion_postgres::pgwire::messages::{PgWireBackendMessage, PgWireFrontend
 use futures::{SinkExt, StreamExt};
 use std::net::IpAddr;
 
-/// Lets the client in, or does not.
+/// Lets the client in, or does not; gives its name, `None` where everyone may ask.
 ///
 /// # Errors
 /// It is not who it says, the connection is not encrypted though it could be, or messages are garbled.
@@ -31,21 +31,21 @@ pub(super) async fn login(
     startup: &Startup,
     client: IpAddr,
     secure: bool,
-) -> Result<(), Fault> {
+) -> Result<Option<String>, Fault> {
     agree_on_version(socket, startup).await?;
     if door.tls.is_some() && !secure {
         return Err(Fault::NotAdmitted("connections must be encrypted here; use sslmode=require"));
     }
     let gate = &door.house.gate;
     if gate.is_open() {
-        return Ok(());
+        return Ok(None);
     }
     let Some(name) = startup.parameters.get("user") else {
         return Err(Fault::NotAdmitted("no user name is given"));
     };
     let outcome = prove(socket, door, name).await;
     gate.note(Protocol::Pgwire, client, Some(name.clone()), outcome.is_ok());
-    outcome
+    outcome.map(|()| Some(name.clone()))
 }
 
 /// Newer clients may ask for a later version, or for options of it: they are told what is spoken.

@@ -17,10 +17,12 @@ use futures::{SinkExt, StreamExt};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
+use treble_analyse::query::Asker;
 
 /// A session.
 pub(super) struct Session {
     pub(super) door: Arc<Door>,
+    name: Option<String>,
     pub(super) socket: Socket,
     pub(super) key: Key,
     pub(super) settings: Settings,
@@ -36,10 +38,11 @@ pub(super) struct Session {
 impl Session {
     /// The session of a client that is logged in.
     pub(super) fn new(door: Arc<Door>, entered: Entered) -> Self {
-        let Entered { socket, key, settings, place } = entered;
+        let Entered { socket, name, key, settings, place } = entered;
         Self {
             _counted: door.house.service.observer().session(Protocol::Pgwire),
             door,
+            name,
             socket,
             key,
             settings,
@@ -142,6 +145,12 @@ impl Session {
             self.portals.clear();
         }
         self.ready().await
+    }
+
+    /// Who asks, as of now: a role that was taken away is no use any more.
+    pub(super) fn asker(&self) -> Asker<'_> {
+        let grants = self.door.house.gate.grants(self.name.as_deref());
+        Asker { grants, dialect: Some(&self.door.dialect) }
     }
 
     /// Whether a statement may come.

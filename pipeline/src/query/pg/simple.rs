@@ -46,7 +46,8 @@ impl Session {
 
     async fn rows(&mut self, sql: &str) -> Result<(), Fault> {
         let wanted = self.wanted(Format::UnifiedText);
-        let mut answer = answer::ask(&self.door, sql, None, &wanted, self.key.listen()).await?;
+        let mut answer =
+            answer::ask(&self.door, self.asker(), (sql, None), &wanted, self.key.listen()).await?;
         self.describe_rows(&answer.columns).await?;
         let mut rows = 0_u64;
         while let Some(row) = answer.rows.next().await {

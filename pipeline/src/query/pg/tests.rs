@@ -167,6 +167,7 @@ fn what_changes_anything_has_a_state_of_its_own() {
             ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", "25006"),
             ("INSERT INTO stream_reports SELECT * FROM stream_reports", "25006"),
             ("SET datafusion.execution.batch_size = 1", "25006"),
+            ("SELECT * FROM logs", "42501"),
             ("SELECT 1; DROP TABLE streams", "25006"),
             ("SELEC 1", "42601"),
             ("SELECT * FROM '/etc/passwd'", "42601"),

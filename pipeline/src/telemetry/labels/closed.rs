@@ -128,6 +128,8 @@ closed! {
         StreamReports = "stream_reports",
         /// Records that could not be read.
         Unreadable = "unreadable",
+        /// Lines of the log.
+        Logs = "logs",
     }
     /// What becomes of a commit to the lake.
     LakeOutcome("outcome") {

@@ -71,7 +71,7 @@ events! {
     GpuOutOfMemory = "gpu_out_of_memory", Device;
     /// A login at a door of analysts, or who came for metrics, was refused.
     AuthenticationFailed = "authentication_failed", Authentication;
-    /// A statement was refused because it does more than read.
+    /// A statement was refused because it does more than read, or reads what its asker has no role for.
     QueryRefused = "query_refused", Authentication;
     /// A statement was turned away because too many are being answered.
     RateLimited = "rate_limited", Authentication;

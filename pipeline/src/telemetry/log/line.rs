@@ -1,7 +1,7 @@
 //! One line of the log: what was captured, and how it is written for collectors and for people.
 
 use super::event::{Category, Event};
-use super::schema::{FIELDS, Field, Kind};
+use super::schema::{FIELDS, Field, Kind, called, values};
 use crate::clock::rfc3339;
 use crate::redact::{HIDDEN, is_secret_name, redact};
 use crate::telemetry::labels::ErrorType;
@@ -39,7 +39,7 @@ impl Value {
         match field.kind {
             Kind::Integer => text.parse::<i64>().ok().map(Json::from),
             Kind::Number => text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Json::from),
-            Kind::Closed => field.values().contains(&&*text).then(|| json!(text)),
+            Kind::Closed => values(field).contains(&&*text).then(|| json!(text)),
             Kind::Text if field.name == "client_ip" => address(&text).map(|ip| json!(ip.to_string())),
             Kind::Text if field.name == "trace_id" => is_hex(&text, 32).then(|| json!(text)),
             Kind::Text if field.name == "span_id" => is_hex(&text, 16).then(|| json!(text)),
@@ -104,14 +104,14 @@ impl Line {
         let mut columns: Vec<Option<Json>> = vec![None; FIELDS.len()];
         let mut attributes = Map::new();
         for (name, value) in &self.fields {
-            let own = Field::called(name).and_then(|(place, field)| Some((place, value.fitting(field)?)));
+            let own = called(name).and_then(|(place, field)| Some((place, value.fitting(field)?)));
             match own {
                 Some((place, fitting)) => columns[place] = Some(fitting),
                 None => drop(attributes.insert((*name).to_owned(), json!(value.text()))),
             }
         }
         let mut set = |name: &str, value: Json| {
-            if let Some((place, _)) = Field::called(name) {
+            if let Some((place, _)) = called(name) {
                 columns[place] = Some(value);
             }
         };

@@ -1,5 +1,6 @@
 //! What one protocol adds to the sessions behind its door: functions, types, and schemas beside those of the tables.
 
+use super::grants::Grants;
 use super::session::{self, CATALOG, SCHEMA, SYSTEM};
 use super::{QueryError, descriptions};
 use crate::live::Live;
@@ -32,7 +33,7 @@ impl Dialect {
     /// A session over tables that have no rows, for a protocol to add to.
     pub(super) fn model(&self) -> Result<SessionContext, QueryError> {
         let empty = Live::new(String::new(), Arc::new(|| 0));
-        Ok(session::over(self, &empty.pin(), empty.logins())?)
+        Ok(session::over(self, Grants::ALL, &empty.pin(), empty.logins())?)
     }
 
     /// What was added to `model`. Its schemas are shared by all sessions, so that what they number keeps its number.

@@ -1,5 +1,6 @@
 //! Why a query has no answer.
 
+use super::grants::Forbidden;
 use datafusion::error::DataFusionError;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ pub enum QueryError {
     /// It would change something, or look at something that is not a table of the lake.
     #[error("{0}: this door only reads; SELECT, EXPLAIN, SHOW and DESCRIBE are answered")]
     Refused(String),
+    /// It reads a table that its asker has no role for.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// The text is too long.
     #[error("the statement has {bytes} bytes, more than sql.max_statement_kb allows ({limit} bytes)")]
     TooLong {
@@ -52,6 +56,11 @@ pub enum QueryError {
 impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> Self {
         let root = error.find_root();
+        if let DataFusionError::External(cause) = root
+            && let Some(forbidden) = cause.downcast_ref::<Forbidden>()
+        {
+            return Self::Forbidden(*forbidden);
+        }
         // Backtraces and the trail of contexts are for developers of the engine.
         let said = root.strip_backtrace();
         match root {

@@ -1,4 +1,4 @@
-//! Functions that make much of little: held to a size before they allocate it.
+//! Functions beside those that the engine brings, and those that make much of little: held to a size before they allocate it.
 //!
 //! Memory that operators hold is accounted by the engine's pool; what one call of a function allocates is not, and an
 //! allocation that fails ends the process.
@@ -43,13 +43,15 @@ enum Growth {
     Replaced,
 }
 
-/// `state` with every such function bounded.
+/// `state` with functions for texts that hold JSON, such as the attributes of a line of the log, and every function that makes
+/// much of little bounded.
 ///
 /// # Errors
 ///
-/// [`QueryError::Internal`] where one of them cannot be replaced.
-pub(super) fn bounded(mut state: SessionState) -> Result<SessionState, QueryError> {
+/// [`QueryError::Internal`] where one of them cannot be added or replaced.
+pub(super) fn registered(mut state: SessionState) -> Result<SessionState, QueryError> {
     let internal = |error: datafusion::error::DataFusionError| QueryError::Internal(error.to_string());
+    datafusion_functions_json::register_all(&mut state).map_err(internal)?;
     for (name, growth) in BOUNDED {
         let inner = state.udf(name).map_err(internal)?;
         let aliases = inner.aliases().to_vec();

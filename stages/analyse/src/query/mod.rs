@@ -11,6 +11,7 @@ mod descriptions;
 mod dialect;
 mod error;
 mod functions;
+mod grants;
 mod limits;
 mod session;
 mod stores;
@@ -24,6 +25,7 @@ pub use answer::{Answer, rows};
 pub use check::statements;
 pub use dialect::Dialect;
 pub use error::QueryError;
+pub use grants::{Forbidden, Grants, LOGS_ROLE};
 pub use limits::Limits;
 pub use session::{CATALOG, SCHEMA, SYSTEM};
 
@@ -77,6 +79,15 @@ impl Planned {
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(self.plan.schema().inner())
     }
+}
+
+/// Who asks, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// What may be read.
+    pub grants: Grants,
+    /// What the protocol adds to the session, if it does.
+    pub dialect: Option<&'a Dialect>,
 }
 
 /// Answers statements over [`Live`] tables.
@@ -143,22 +154,22 @@ impl Engine {
         self.memory.reserved()
     }
 
-    /// Plans `sql` over this moment and runs nothing.
+    /// Plans `sql` over this moment and runs nothing, for who may read everything.
     ///
     /// # Errors
     ///
     /// All of [`QueryError`] but those of rows.
     pub async fn plan(&self, sql: &str) -> Result<Planned, QueryError> {
-        self.plan_in(&self.plain, sql).await
+        self.plan_as(Asker { grants: Grants::ALL, dialect: None }, sql).await
     }
 
-    /// As [`Self::plan`], in a session of `dialect`.
+    /// As [`Self::plan`], for `asker`.
     ///
     /// # Errors
     ///
     /// All of [`QueryError`] but those of rows.
-    pub async fn plan_in(&self, dialect: &Dialect, sql: &str) -> Result<Planned, QueryError> {
-        self.within(Instant::now() + self.limits.time, self.planned(dialect, sql)?).await
+    pub async fn plan_as(&self, asker: Asker<'_>, sql: &str) -> Result<Planned, QueryError> {
+        self.within(Instant::now() + self.limits.time, self.planned(asker, sql)?).await
     }
 
     /// What `prepare` adds to a session, for a protocol whose tools expect functions or schemas of their own. Statements are
@@ -178,14 +189,16 @@ impl Engine {
 
     fn planned(
         &self,
-        dialect: &Dialect,
+        asker: Asker<'_>,
         sql: &str,
     ) -> Result<impl Future<Output = Result<Planned, QueryError>> + Send + use<>, QueryError> {
         let statement = check::statement(sql, &self.limits)?;
         check::kind(&statement)?;
-        let (dialect, pin, live) = (dialect.clone(), self.live.pin(), Arc::clone(&self.live));
+        let Asker { grants, dialect } = asker;
+        let dialect = dialect.unwrap_or(&self.plain).clone();
+        let (pin, live) = (self.live.pin(), Arc::clone(&self.live));
         Ok(async move {
-            let context = session::over(&dialect, &pin, live.logins())?;
+            let context = session::over(&dialect, grants, &pin, live.logins())?;
             let plan = text::plain(context.state().statement_to_plan(statement).await?)?;
             check::plan(&plan)?;
             Ok(Planned { context, plan })
@@ -211,29 +224,29 @@ impl Engine {
         }
     }
 
-    /// Answers `sql` over this moment, with `parameters` for its placeholders.
+    /// Answers `sql` over this moment, with `parameters` for its placeholders, for who may read everything.
     ///
     /// # Errors
     ///
     /// All of [`QueryError`] but those of rows, which the answer tells.
     pub async fn ask(&self, sql: &str, parameters: Option<ParamValues>) -> Result<Answer, QueryError> {
-        self.ask_in(&self.plain, sql, parameters).await
+        self.ask_as(Asker { grants: Grants::ALL, dialect: None }, sql, parameters).await
     }
 
-    /// As [`Self::ask`], in a session of `dialect`.
+    /// As [`Self::ask`], for `asker`.
     ///
     /// # Errors
     ///
     /// All of [`QueryError`] but those of rows, which the answer tells.
-    pub async fn ask_in(
+    pub async fn ask_as(
         &self,
-        dialect: &Dialect,
+        asker: Asker<'_>,
         sql: &str,
         parameters: Option<ParamValues>,
     ) -> Result<Answer, QueryError> {
         let deadline = Instant::now() + self.limits.time;
         let permit = self.permit()?;
-        let planned = self.planned(dialect, sql)?;
+        let planned = self.planned(asker, sql)?;
         let limits = self.limits;
         self.within(deadline, async move {
             let Planned { context, mut plan } = planned.await?;

@@ -3,6 +3,7 @@
 use super::QueryError;
 use super::dialect::Dialect;
 use super::functions;
+use super::grants::{self, Grants};
 use super::text::viewed;
 use super::union::Union;
 use crate::live::Pin;
@@ -15,6 +16,7 @@ use datafusion::catalog::CatalogProviderList;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result;
 use datafusion::datasource::ViewTable;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
@@ -48,11 +50,11 @@ pub(super) fn base(runtime: Arc<RuntimeEnv>, threads: usize) -> Result<SessionSt
         .with_runtime_env(runtime)
         .with_default_features()
         .build();
-    functions::bounded(state)
+    functions::registered(state)
 }
 
-/// A session over what `pin` holds, for one statement.
-pub(super) fn over(dialect: &Dialect, pin: &Pin, logins: &Logins) -> Result<SessionContext> {
+/// A session over what `pin` holds and `grants` allow, for one statement.
+pub(super) fn over(dialect: &Dialect, grants: Grants, pin: &Pin, logins: &Logins) -> Result<SessionContext> {
     let base = &dialect.base;
     let freshness = pin.freshness()?;
     let mut tables = pinned(pin)?;
@@ -61,7 +63,7 @@ pub(super) fn over(dialect: &Dialect, pin: &Pin, logins: &Logins) -> Result<Sess
     let inner = with_schemas(base, [(SCHEMA, Arc::clone(&tables) as _)])?;
     let system: BTreeMap<_, _> =
         [("freshness".to_owned(), freshness), ("logins".to_owned(), logins.table()?)].into();
-    let public = Arc::new(Public { tables, inner: SessionContext::new_with_state(inner) });
+    let public = Arc::new(Public { tables, grants, inner: SessionContext::new_with_state(inner) });
     let added = dialect.schemas.iter().map(|(name, schema)| (name.as_str(), Arc::clone(schema)));
     let own: [(&str, Arc<dyn SchemaProvider>); 2] = [(SCHEMA, public), (SYSTEM, Arc::new(Base(system)))];
     let state = with_schemas(base, own.into_iter().chain(added))?;
@@ -120,6 +122,7 @@ impl SchemaProvider for Base {
 /// more than most queries.
 struct Public {
     tables: Arc<Base>,
+    grants: Grants,
     inner: SessionContext,
 }
 
@@ -133,10 +136,17 @@ impl std::fmt::Debug for Public {
 impl SchemaProvider for Public {
     fn table_names(&self) -> Vec<String> {
         let views = View::ALL.iter().map(|view| view.name.to_owned());
-        self.tables.table_names().into_iter().chain(views).collect()
+        let names = self.tables.table_names().into_iter().chain(views);
+        // Who lists tables is not to be refused because of one among them.
+        names
+            .filter(|name| grants::guarded(name).is_none_or(|table| self.grants.allow(table).is_ok()))
+            .collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(table) = grants::guarded(name) {
+            self.grants.allow(table).map_err(|forbidden| DataFusionError::External(Box::new(forbidden)))?;
+        }
         let Some(view) = View::named(name) else { return self.tables.table(name).await };
         let plan = self.inner.state().create_logical_plan(view.sql).await?;
         Ok(Some(Arc::new(ViewTable::new(plan, Some(view.sql.to_owned())))))

@@ -110,6 +110,52 @@ fn tables_and_their_documentation_are_listed() {
 }
 
 #[test]
+fn lines_of_the_log_are_for_those_who_have_the_role() {
+    let engine = engine(Limits::default());
+    let stored = {
+        let batch = rows(Table::Logs, 0, 0..2);
+        let provider = datafusion::catalog::MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
+        Stored { provider: Some(Arc::new(provider)), next_offsets: BTreeMap::new() }
+    };
+    engine.live().store([(Table::Logs, stored)].into());
+    let ask = |grants, sql: &str| {
+        run(async {
+            let answer = engine.ask_as(Asker { grants, dialect: None }, sql, None).await?.collect().await?;
+            Ok::<_, QueryError>(pretty_format_batches(&answer).unwrap().to_string())
+        })
+    };
+    for sql in [
+        "SELECT count(*) FROM logs",
+        "SELECT 1 FROM public.logs LIMIT 1",
+        "SELECT 1 WHERE 1 IN (SELECT kafka_offset FROM treble.public.logs)",
+        "WITH l AS (SELECT * FROM logs) SELECT count(*) FROM l",
+        "EXPLAIN SELECT * FROM \"logs\"",
+        "DESCRIBE logs",
+    ] {
+        let refused = ask(Grants::NONE, sql).expect_err(sql);
+        assert!(
+            matches!(refused, QueryError::Forbidden(Forbidden { table: "logs", role: "logs" })),
+            "{sql}: {refused}"
+        );
+        ask(Grants::ALL, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    assert!(
+        !ask(Grants::NONE, "SHOW TABLES").unwrap().contains("logs "),
+        "what cannot be read is not listed"
+    );
+    assert!(ask(Grants::ALL, "SHOW TABLES").unwrap().contains("logs "));
+    assert!(ask(Grants::NONE, "SELECT count(*) FROM streams").is_ok(), "all else is as it was");
+}
+
+#[test]
+fn text_that_holds_json_is_asked_as_postgresql_asks_it() {
+    let engine = engine(Limits::default());
+    assert_eq!(cell(&engine, r#"SELECT '{"group":"g","n":{"m":2}}'->>'group'"#), "g");
+    assert_eq!(cell(&engine, r#"SELECT ('{"n":{"m":2}}'->'n'->>'m')::INT + 1"#), "3");
+    assert_eq!(cell(&engine, "SELECT 'no json'->>'group' IS NULL"), "true");
+}
+
+#[test]
 fn a_row_is_served_by_the_lake_or_from_memory_and_never_by_both() {
     let live = live();
     let stored = |next: i64| -> BTreeMap<Table, Stored> {

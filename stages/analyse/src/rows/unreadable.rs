@@ -1,7 +1,8 @@
 //! Records that are no rows of events, and why.
 
-use super::{Record, shape};
+use super::Record;
 use crate::tables::Table;
+use crate::times;
 use datafusion::arrow::array::{ArrayRef, BinaryArray, Int32Array, Int64Array, StringArray};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -67,7 +68,7 @@ impl Unreadable {
 /// The rows of [`Table::Unreadable`].
 pub(super) fn batch(all: &[Unreadable]) -> Result<RecordBatch, ArrowError> {
     let records: Vec<Record> = all.iter().map(|one| one.record.clone()).collect();
-    let times: Vec<i64> = records.iter().map(|record| shape::kafka_time_us(record.timestamp_ms)).collect();
+    let published: Vec<i64> = records.iter().map(|record| times::of_record_us(record.timestamp_ms)).collect();
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(all.iter().map(|one| one.reason.code()))),
         Arc::new(StringArray::from_iter_values(all.iter().map(|one| one.reason.to_string()))),
@@ -76,8 +77,8 @@ pub(super) fn batch(all: &[Unreadable]) -> Result<RecordBatch, ArrowError> {
         Arc::new(records.iter().map(|record| record.value.as_deref()).collect::<BinaryArray>()),
         Arc::new(Int32Array::from_iter_values(records.iter().map(|record| record.partition))),
         Arc::new(Int64Array::from_iter_values(records.iter().map(|record| record.offset))),
-        shape::kafka_times(&records),
-        Arc::new(shape::days(&times)),
+        times::of_records(&records),
+        Arc::new(times::days(&published)),
     ];
     RecordBatch::try_new(Table::Unreadable.schema(), columns)
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use treble_analyse::commit::{Move, Slice, Stand};
 use treble_analyse::lake::{Lake, Location};
 use treble_analyse::rows::{Decoder, Record};
-use treble_analyse::tables::Table;
+use treble_analyse::tables::{Origin, Table};
 use treble_schemas::Contract;
 use treble_schemas::event::{Event, StageEvent, StreamReport};
 use treble_schemas::frame::{Format, write_header};
@@ -40,7 +40,8 @@ pub(crate) fn read(stands: &BTreeMap<i32, Stand>, to: i64) -> Slice {
     decoder.learn(3, None);
     let mut moves = BTreeMap::new();
     for (&partition, stand) in stands {
-        let from = Table::ALL.iter().map(|table| stand.get(table).copied().unwrap_or(0)).min().unwrap();
+        let stored = |table: &Table| stand.get(table).copied().unwrap_or(0);
+        let from = Origin::Events.tables().iter().map(stored).min().unwrap();
         (from..to).for_each(|offset| decoder.push(record(partition, offset)));
         moves.insert(partition, Move { from: stand.clone(), to });
     }
@@ -56,7 +57,7 @@ pub(crate) fn folder(path: &Path) -> Location {
 pub(crate) async fn stored(path: &Path) -> BTreeMap<Table, BTreeSet<(i32, i64)>> {
     let lake = Lake::open(&folder(path)).await.unwrap();
     let mut all = BTreeMap::new();
-    for table in Table::ALL {
+    for table in lake.tables() {
         let provider = lake.table(table).table_provider().await.unwrap();
         let rows: &mut BTreeSet<(i32, i64)> = all.entry(table).or_default();
         for batch in SessionContext::new().read_table(provider).unwrap().collect().await.unwrap() {
