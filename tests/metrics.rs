@@ -85,6 +85,7 @@ fn settings(lake: &Path, gpu: &Path) -> Result<Vec<(&'static str, String)>> {
     let mut settings = configuration::with_model()?;
     settings.push(("lake.url", lake.display().to_string()));
     settings.push(("lake.flush_interval_ms", "200".to_owned()));
+    settings.push(("lake.logs", "true".to_owned()));
     settings.push(("gpu.readings_file", gpu.display().to_string()));
     Ok(settings)
 }
@@ -102,12 +103,19 @@ fn a_run_is_counted_as_it_happened() -> Result<()> {
     worker.await_ready(PATIENCE)?;
     write_gpu(&gpu, "throttled = [\"thermal\"]\nxids = [79, 13, 31]\nout_of_memory = 2", 1_250.0)?;
     let chunks = publish(&Publisher::new(stack, prefix)?)?;
+    let canary_seconds = 2_000_000_000.0;
+    let canary = br#"{"time":"2033-05-18T03:33:20Z","event":"log_canary"}"#;
+    let lines = Publisher::new(stack, prefix)?.onto("counted.logs");
+    lines.line(canary, 0)?;
+    lines.flush()?;
     verdict::delivered(stack, prefix, 3)?;
     let metrics = await_metrics(&worker, |metrics| {
         let reports = [("table", "stream_reports")];
         let stored = metrics.sum("treble_lake_rows_written_total", &reports);
         let throttled = metrics.sum("treble_gpu_throttled_seconds_total", &[("reason", "thermal")]);
-        metrics.sum("audio_files_processed_total", &[]) >= 3.0 && stored >= 3.0 && throttled > 0.0
+        let lines = metrics.sum("treble_lake_rows_written_total", &[("table", "logs")]);
+        let told = stored >= 3.0 && lines >= 1.0 && throttled > 0.0;
+        metrics.sum("audio_files_processed_total", &[]) >= 3.0 && told
     })?;
 
     let equal = |name: &str, labels: &[(&str, &str)], expect: f64| {
@@ -135,9 +143,11 @@ fn a_run_is_counted_as_it_happened() -> Result<()> {
     equal("treble_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0)?;
     let partitions = f64::from(configuration::PARTITIONS);
     equal("treble_kafka_assigned_partitions", &[("topic", "counted.audio.in")], partitions)?;
-    equal("treble_kafka_live_partitions", &[], 4.0 * partitions)?;
+    equal("treble_kafka_live_partitions", &[], 5.0 * partitions)?;
     equal("treble_lake_rows_written_total", &[("table", "stream_reports")], 3.0)?;
     equal("treble_lake_rows_written_total", &[("table", "unreadable")], 0.0)?;
+    equal("treble_lake_rows_written_total", &[("table", "logs")], 1.0)?;
+    equal("treble_log_canary_stored_timestamp_seconds", &[], canary_seconds)?;
     let analyse = ("stage", "analyse");
     let stored = metrics.sum("treble_lake_rows_written_total", &[]);
     equal("treble_records_processed_total", &[analyse, ("result", "ok")], stored)?;

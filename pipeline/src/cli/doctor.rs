@@ -134,11 +134,13 @@ fn port(config: &Config) -> Finding {
     }
 }
 
-/// Refuses to start where the topics cannot work: each must be there, and all aligned ones equally wide, since a
+/// Refuses to start where the topics cannot work: each that is used must be there, and all aligned ones equally wide, since a
 /// record goes to the same partition number of the next topic.
 pub(super) fn check_topics(config: &Config) -> Result<(), Failure> {
     let (_, existing) = Admin::connect(&config.kafka)?.topics()?;
-    let plans = topics::plans(config);
+    let logs = registry::topics(config).logs();
+    let mut plans = topics::plans(config);
+    plans.retain(|plan| plan.name != logs || config.lake.logs);
     let missing: Vec<&str> =
         plans.iter().map(|plan| plan.name.as_str()).filter(|name| !existing.contains_key(*name)).collect();
     if !missing.is_empty() {
