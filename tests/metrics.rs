@@ -90,6 +90,23 @@ fn settings(lake: &Path, gpu: &Path) -> Result<Vec<(&'static str, String)>> {
     Ok(settings)
 }
 
+/// When the canary of the log was written that is stored, in Unix time.
+const CANARY_SECONDS: f64 = 2_000_000_000.0;
+
+fn publish_canary(stack: &LocalStack, prefix: &str) -> Result<()> {
+    let lines = Publisher::new(stack, prefix)?.onto(&format!("{prefix}.logs"));
+    lines.line(br#"{"time":"2033-05-18T03:33:20Z","event":"log_canary"}"#, 0)?;
+    lines.flush()
+}
+
+/// Whether all streams are through, and the lake and the GPU have told of what happened.
+fn is_told(metrics: &Exposition) -> bool {
+    let rows = |table| metrics.sum("treble_lake_rows_written_total", &[("table", table)]);
+    let throttled = metrics.sum("treble_gpu_throttled_seconds_total", &[("reason", "thermal")]);
+    let finished = metrics.sum("audio_files_processed_total", &[]);
+    finished >= 3.0 && rows("stream_reports") >= 3.0 && rows("logs") >= 1.0 && throttled > 0.0
+}
+
 #[test]
 fn a_run_is_counted_as_it_happened() -> Result<()> {
     let (stack, prefix) = (LocalStack::shared()?, "counted");
@@ -103,20 +120,9 @@ fn a_run_is_counted_as_it_happened() -> Result<()> {
     worker.await_ready(PATIENCE)?;
     write_gpu(&gpu, "throttled = [\"thermal\"]\nxids = [79, 13, 31]\nout_of_memory = 2", 1_250.0)?;
     let chunks = publish(&Publisher::new(stack, prefix)?)?;
-    let canary_seconds = 2_000_000_000.0;
-    let canary = br#"{"time":"2033-05-18T03:33:20Z","event":"log_canary"}"#;
-    let lines = Publisher::new(stack, prefix)?.onto("counted.logs");
-    lines.line(canary, 0)?;
-    lines.flush()?;
+    publish_canary(stack, prefix)?;
     verdict::delivered(stack, prefix, 3)?;
-    let metrics = await_metrics(&worker, |metrics| {
-        let reports = [("table", "stream_reports")];
-        let stored = metrics.sum("treble_lake_rows_written_total", &reports);
-        let throttled = metrics.sum("treble_gpu_throttled_seconds_total", &[("reason", "thermal")]);
-        let lines = metrics.sum("treble_lake_rows_written_total", &[("table", "logs")]);
-        let told = stored >= 3.0 && lines >= 1.0 && throttled > 0.0;
-        metrics.sum("audio_files_processed_total", &[]) >= 3.0 && told
-    })?;
+    let metrics = await_metrics(&worker, is_told)?;
 
     let equal = |name: &str, labels: &[(&str, &str)], expect: f64| {
         let found = metrics.sum(name, labels);
@@ -147,7 +153,7 @@ fn a_run_is_counted_as_it_happened() -> Result<()> {
     equal("treble_lake_rows_written_total", &[("table", "stream_reports")], 3.0)?;
     equal("treble_lake_rows_written_total", &[("table", "unreadable")], 0.0)?;
     equal("treble_lake_rows_written_total", &[("table", "logs")], 1.0)?;
-    equal("treble_log_canary_stored_timestamp_seconds", &[], canary_seconds)?;
+    equal("treble_log_canary_stored_timestamp_seconds", &[], CANARY_SECONDS)?;
     let analyse = ("stage", "analyse");
     let stored = metrics.sum("treble_lake_rows_written_total", &[]);
     equal("treble_records_processed_total", &[analyse, ("result", "ok")], stored)?;
