@@ -116,6 +116,24 @@ fn every_tool_asks_lists_tables_and_is_told_why_it_cannot_write() -> Result<()> 
         let refused = told.found(tool, "untrusted")?.to_string().to_ascii_lowercase();
         ensure!(refused.contains("certificate"), "{tool}: {refused}");
     }
+    psql(&visit)?;
+    renewed(visit, folder.path())
+}
+
+/// The certificate is renewed in its files, by another authority: clients that trust only that one come in, without a restart.
+fn renewed(visit: Visit, folder: &Path) -> Result<()> {
+    let next = folder.join("next");
+    std::fs::create_dir(&next)?;
+    let authority = Authority::new(&next)?;
+    let identity = authority.issue("doors")?;
+    std::fs::rename(identity.key, folder.join("doors.key"))?;
+    std::fs::rename(identity.certificate, folder.join("doors.pem"))?;
+    let visit = Visit { authority: Some(authority.certificate()), ..visit };
+    let clock = treble_pipeline::clock::SystemClock::new();
+    while !visit.psql(&["-Atc", "SELECT 1"])?.status.success() {
+        ensure!(treble_pipeline::ports::Clock::now(&clock) < PATIENCE, "the old certificate is shown");
+    }
+    tools(&visit)?;
     psql(&visit)
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 use treble_pipeline::clock::SystemClock;
@@ -51,6 +51,17 @@ impl Traced {
 
     /// What `treble` with these arguments says, as JSON documents.
     fn treble(&self, arguments: &[&str], more: &[(&str, &str)]) -> Result<Vec<Value>> {
+        let output = self.run(arguments, more)?;
+        let text = std::str::from_utf8(&output.stdout)?;
+        text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+    }
+
+    /// What is said to people.
+    fn said(&self, arguments: &[&str], more: &[(&str, &str)]) -> Result<String> {
+        Ok(String::from_utf8(self.run(arguments, more)?.stderr)?)
+    }
+
+    fn run(&self, arguments: &[&str], more: &[(&str, &str)]) -> Result<Output> {
         let named = |key: &str| format!("TREBLE_{}", key.replace('.', "_").to_uppercase());
         let output = Command::new(binary()?)
             .args(arguments)
@@ -61,8 +72,7 @@ impl Traced {
             .stdin(Stdio::null())
             .output()?;
         ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        let text = std::str::from_utf8(&output.stdout)?;
-        text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+        Ok(output)
     }
 
     /// Publishes a clip; its trace id.
@@ -245,11 +255,12 @@ fn losing_the_collector_costs_no_audio_and_is_counted() -> Result<()> {
     let mut collector = Collector::start(Access::default())?;
     let traced = Traced::start("untold", folder.path(), vec![("traces.endpoint", collector.endpoint())])?;
     collector.stop();
-    traced.publish(&clips::chirp("lost", 16_000, 1), &[("traces.endpoint", "")])?;
-    traced.treble(
-        &["fetch", "lost", "--follow", "-o", "lost.flac", "--output", "json"],
-        &[("traces.endpoint", "")],
-    )?;
+    traced.publish(&clips::chirp("lost", 16_000, 1), &[])?;
+    let fetched = traced.said(&["fetch", "lost", "--follow", "-o", "lost.flac"], &[])?;
+    ensure!(fetched.contains("1 spans of traces were not taken by the collector"), "{fetched}");
+    let silent = [("traces.endpoint", "")];
+    let again = traced.said(&["fetch", "lost", "--follow", "-o", "again.flac"], &silent)?;
+    ensure!(!again.contains("spans"), "nothing is sent, and nothing lost: {again}");
     let counted = |outcome: &str| -> Result<f64> {
         let metrics = traced.workers[0].metrics().context("the worker does not answer")?;
         let labels = [("outcome", outcome)];

@@ -16,11 +16,13 @@ pub use identify::is_audio_chunk;
 pub use ids::ContractIds;
 
 use crate::ports::{PortError, SchemaKind, Schemas};
+use crate::telemetry::log::event::Event;
 use schema_registry_converter::async_impl::schema_registry::{
     SrSettings, get_schema_by_id, is_compatible_schema, perform_sr_call, post_schema,
 };
+use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{
-    SchemaType, SrCall, SuppliedReference, SuppliedSchema,
+    RegisteredSchema, SchemaType, SrCall, SuppliedReference, SuppliedSchema,
 };
 use std::collections::HashMap;
 use std::fmt;
@@ -45,7 +47,8 @@ pub enum Registration {
 /// A registry, asked synchronously.
 pub struct SchemaRegistry {
     runtime: Runtime,
-    settings: SrSettings,
+    timeout: Duration,
+    opened: Mutex<(RegistryAccess, SrSettings)>,
     /// The address, as messages may show it.
     url: String,
     advice: &'static str,
@@ -68,7 +71,32 @@ impl SchemaRegistry {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| RegistryError::Client { url: url.clone(), detail: error.to_string() })?;
-        Ok(Self { runtime, settings, url, advice: access.auth.advice(), meanings: Mutex::default() })
+        let opened = Mutex::new((access.clone(), settings));
+        let advice = access.auth.advice();
+        Ok(Self { runtime, timeout, opened, url, advice, meanings: Mutex::default() })
+    }
+
+    /// Asks; where that fails and what opens the registry was changed in its file, once more with what is there now.
+    fn ask<T, A>(&self, ask: impl Fn(SrSettings) -> A) -> Result<T, SRCError>
+    where
+        A: Future<Output = Result<T, SRCError>>,
+    {
+        let settings = || self.opened.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
+        let outcome = self.runtime.block_on(ask(settings()));
+        if outcome.is_err() && self.renew() { self.runtime.block_on(ask(settings())) } else { outcome }
+    }
+
+    /// Whether what opens the registry is another than before.
+    fn renew(&self) -> bool {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(access) = opened.0.renewed() else { return false };
+        let Ok(settings) = access.settings(access.url.trim_end_matches('/'), self.timeout) else {
+            return false;
+        };
+        *opened = (access, settings);
+        let (event, url) = (Event::SecretChanged.text(), self.url.as_str());
+        tracing::info!(event, url, "what opens the registry was changed in its file");
+        true
     }
 
     /// The ids of all contracts, for every topic of the pipeline that carries them.
@@ -100,8 +128,10 @@ impl SchemaRegistry {
         let subject = contract.subject(topic);
         match registration {
             Registration::Register => {
-                let registered = post_schema(&self.settings, subject.clone(), supplied(contract, topics));
-                let outcome = self.runtime.block_on(registered);
+                let outcome = self.ask(|settings| {
+                    let (subject, schema) = (subject.clone(), supplied(contract, topics));
+                    async move { post_schema(&settings, subject, schema).await }
+                });
                 outcome.map(|schema| schema.id).map_err(|error| self.fault(&error, &subject))
             }
             Registration::Require => self.find(contract, topic, topics).map(|(id, _)| id),
@@ -124,8 +154,11 @@ impl SchemaRegistry {
             body["references"] = references.into();
         }
         let body = body.to_string();
-        let found = perform_sr_call(&self.settings, SrCall::PostForVersion(&subject, &body));
-        let found = self.runtime.block_on(found).map_err(|error| self.fault(&error, &subject))?;
+        let found = self.ask(|settings| {
+            let (subject, body) = (&subject, &body);
+            async move { perform_sr_call(&settings, SrCall::PostForVersion(subject, body)).await }
+        });
+        let found = found.map_err(|error| self.fault(&error, &subject))?;
         match (found.id, found.version) {
             (Some(id), Some(version)) => Ok((id, version)),
             _ => Err(RegistryError::Refused {
@@ -144,8 +177,11 @@ impl SchemaRegistry {
         topics: &Topics,
     ) -> Result<bool, RegistryError> {
         let subject = contract.subject(topic);
-        let asked = is_compatible_schema(&self.settings, subject.clone(), supplied(contract, topics));
-        match self.runtime.block_on(asked).map_err(|error| self.fault(&error, &subject)) {
+        let asked = self.ask(|settings| {
+            let (subject, schema) = (subject.clone(), supplied(contract, topics));
+            async move { is_compatible_schema(&settings, subject, schema).await }
+        });
+        match asked.map_err(|error| self.fault(&error, &subject)) {
             Err(RegistryError::NotRegistered { .. }) => Ok(true),
             outcome => outcome,
         }
@@ -157,7 +193,7 @@ impl SchemaRegistry {
         if let Some(kind) = self.meanings.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(*kind);
         }
-        let schema = self.runtime.block_on(get_schema_by_id(id, &self.settings));
+        let schema = self.schema(id);
         let schema =
             schema.map_err(|error| RegistryError::about_id(&error, &self.url, id).advised(self.advice))?;
         let ours = schema.schema_type == SchemaType::Protobuf && is_audio_chunk(&schema.schema);
@@ -168,12 +204,16 @@ impl SchemaRegistry {
 
     /// The text of the schema `id`; `None` where the registry knows none.
     pub fn text_of(&self, id: u32) -> Result<Option<String>, RegistryError> {
-        let schema = self.runtime.block_on(get_schema_by_id(id, &self.settings));
+        let schema = self.schema(id);
         match schema.map_err(|error| RegistryError::about_id(&error, &self.url, id).advised(self.advice)) {
             Ok(schema) => Ok(Some(schema.schema)),
             Err(RegistryError::UnknownId { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn schema(&self, id: u32) -> Result<RegisteredSchema, SRCError> {
+        self.ask(|settings| async move { get_schema_by_id(id, &settings).await })
     }
 
     fn remember(&self, id: u32, kind: SchemaKind) {
@@ -184,7 +224,7 @@ impl SchemaRegistry {
         meanings.insert(id, kind);
     }
 
-    fn fault(&self, error: &schema_registry_converter::error::SRCError, subject: &str) -> RegistryError {
+    fn fault(&self, error: &SRCError, subject: &str) -> RegistryError {
         RegistryError::about_subject(error, &self.url, subject).advised(self.advice)
     }
 }

@@ -4,6 +4,7 @@ use crate::ports::Clock;
 use crate::telemetry::log::event::Event;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use futures::Stream;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -28,17 +29,32 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Connections that have agreed and wait to be served.
 const WAITING: usize = 64;
 
-/// A certificate with its key, in the forms that the doors' libraries take.
+/// What HTTP/2 is called where client and server agree on a protocol (RFC 7301, RFC 9113).
+const HTTP_2: &[u8] = b"h2";
+
+/// A certificate with its key, in the forms that doors take. One that is renewed in its files is shown to those who come after.
 #[derive(Clone)]
 pub struct Tls {
-    /// For rustls: a certificate that is renewed in its files is shown to those who come after.
+    /// For whoever needs no more.
     pub server: Arc<ServerConfig>,
-    /// For rustls, where what was agreed on rests on the certificate that was there first.
-    pub fixed: Arc<ServerConfig>,
-    /// The certificate that was there first, in PEM.
+    /// For gRPC, whose clients insist on HTTP/2.
+    pub grpc: Arc<ServerConfig>,
+    renewing: Arc<Renewing>,
+}
+
+/// One certificate, for what is agreed on and rests on it (channel binding, RFC 5929).
+#[derive(Clone)]
+pub struct Fixed {
+    /// It, in PEM; another place in memory for each that there is.
     pub certificate: Arc<[u8]>,
-    /// Its key, in PEM.
-    pub key: Arc<[u8]>,
+    /// Shows it, and none that follows.
+    pub server: Arc<ServerConfig>,
+}
+
+impl fmt::Debug for Fixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fixed(***)")
+    }
 }
 
 impl fmt::Debug for Tls {
@@ -115,14 +131,18 @@ impl Tls {
     /// # Errors
     /// [`TlsError`], before any door is opened.
     pub fn read(files: Files, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
-        let pem = files.pem()?;
-        let shown = files.certified(&pem)?;
-        let fixed = server(&files, Arc::new(SingleCertAndKey::from(Arc::clone(&shown))))?;
-        let (certificate, key) = (pem.0.clone().into(), pem.1.clone().into());
-        let looked = clock.now();
-        let renewing =
-            Renewing { files: files.clone(), clock, now: Mutex::new(Shown { looked, pem, shown }) };
-        Ok(Self { server: server(&files, Arc::new(renewing))?, fixed, certificate, key })
+        let shown = Shown::of(&files, files.pem()?, clock.now())?;
+        let renewing = Arc::new(Renewing { files: files.clone(), clock, now: Mutex::new(shown) });
+        let plain = server(&files, Arc::clone(&renewing) as _)?;
+        let mut grpc = plain.clone();
+        grpc.alpn_protocols = vec![HTTP_2.to_vec()];
+        Ok(Self { server: Arc::new(plain), grpc: Arc::new(grpc), renewing })
+    }
+
+    /// The certificate that is shown now.
+    #[must_use]
+    pub fn fixed(&self) -> Fixed {
+        self.renewing.look_again(|held| held.fixed.clone())
     }
 }
 
@@ -149,11 +169,11 @@ fn provider() -> CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
 
-fn server(files: &Files, resolver: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, TlsError> {
+fn server(files: &Files, resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, TlsError> {
     let builder =
         ServerConfig::builder_with_provider(Arc::new(provider())).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| files.certificate.fault(&error))?;
-    Ok(Arc::new(builder.with_no_client_auth().with_cert_resolver(resolver)))
+    Ok(builder.with_no_client_auth().with_cert_resolver(resolver))
 }
 
 /// Shows what the files hold: looked at again with a client that comes [`LOOK`] after the last look.
@@ -168,6 +188,16 @@ struct Shown {
     looked: Duration,
     pem: Pem,
     shown: Arc<CertifiedKey>,
+    fixed: Fixed,
+}
+
+impl Shown {
+    fn of(files: &Files, pem: Pem, looked: Duration) -> Result<Self, TlsError> {
+        let shown = files.certified(&pem)?;
+        let server = server(files, Arc::new(SingleCertAndKey::from(Arc::clone(&shown))))?;
+        let fixed = Fixed { certificate: pem.0.as_slice().into(), server: Arc::new(server) };
+        Ok(Self { looked, pem, shown, fixed })
+    }
 }
 
 impl fmt::Debug for Shown {
@@ -177,26 +207,31 @@ impl fmt::Debug for Shown {
 }
 
 impl Renewing {
-    fn shown(&self) -> Arc<CertifiedKey> {
+    /// Takes of what is held, which is looked at again where it is time.
+    fn look_again<T>(&self, take: impl FnOnce(&Shown) -> T) -> T {
         let now = self.clock.now();
         let mut held = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_sub(held.looked) >= LOOK {
             held.looked = now;
             self.look(&mut held);
         }
-        Arc::clone(&held.shown)
+        take(&held)
+    }
+
+    fn shown(&self) -> Arc<CertifiedKey> {
+        self.look_again(|held| Arc::clone(&held.shown))
     }
 
     /// A certificate whose key is not there yet is being renewed: the old pair is shown until both fit.
     fn look(&self, held: &mut Shown) {
-        let found = self.files.pem().and_then(|pem| {
-            let renewed = (pem != held.pem).then(|| self.files.certified(&pem)).transpose()?;
-            Ok(renewed.map(|shown| (pem, shown)))
-        });
+        let found = self
+            .files
+            .pem()
+            .and_then(|pem| (pem != held.pem).then(|| Shown::of(&self.files, pem, held.looked)).transpose());
         match found {
             Ok(None) => {}
-            Ok(Some((pem, shown))) => {
-                (held.pem, held.shown) = (pem, shown);
+            Ok(Some(renewed)) => {
+                *held = renewed;
                 let (event, key) = (Event::SecretChanged.text(), self.files.certificate.key);
                 tracing::info!(event, key, "the certificate was renewed");
             }
@@ -239,6 +274,8 @@ async fn accept(
     let mut listener = listener;
     while !agreed.is_closed() {
         let (stream, client) = Listener::accept(&mut listener).await;
+        // Answers are short, and waited for; a connection that is gone says so when it is used.
+        stream.set_nodelay(true).ok();
         let (acceptor, agreed) = (acceptor.clone(), agreed.clone());
         tokio::spawn(async move {
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
@@ -247,6 +284,16 @@ async fn accept(
                 Err(_) => tracing::debug!(%client, "no agreement on a key in time"),
             }
         });
+    }
+}
+
+impl TlsListener {
+    /// Connections, without end.
+    pub fn into_stream(self) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> {
+        futures::stream::unfold(self.agreed, |mut agreed| async move {
+            let (stream, _) = agreed.recv().await?;
+            Some((Ok(stream), agreed))
+        })
     }
 }
 
@@ -314,11 +361,9 @@ mod tests {
             ("admin.tls_key_file", Some(&key)),
         );
         let (files, clock) = (files.unwrap(), Arc::new(ManualClock::default()));
-        let pem = files.pem().unwrap();
-        let shown = files.certified(&pem).unwrap();
-        let first = shown.cert[0].clone();
-        let now = Mutex::new(Shown { looked: Duration::ZERO, pem, shown });
-        let renewing = Renewing { files, clock: clock.clone(), now };
+        let tls = Tls::read(files, clock.clone()).unwrap();
+        let (renewing, fixed) = (&tls.renewing, tls.fixed());
+        let first = renewing.shown().cert[0].clone();
         let shows_first = || renewing.shown().cert[0] == first;
 
         fs::write(&certificate, &two.0).unwrap();
@@ -328,6 +373,8 @@ mod tests {
         fs::write(&key, &two.1).unwrap();
         clock.advance(LOOK);
         assert!(!shows_first());
+        assert_eq!((&*fixed.certificate, &*tls.fixed().certificate), (&*one.0, &*two.0));
+        assert!(Arc::ptr_eq(&tls.fixed().certificate, &tls.fixed().certificate), "one place each");
         fs::remove_file(&certificate).unwrap();
         clock.advance(LOOK);
         assert!(!shows_first(), "what is gone is no reason to close");

@@ -75,6 +75,7 @@ impl Fetch {
         if let Some((came_with, began_us)) = reader.trace {
             let window_us = (began_us, clock.unix_us());
             trace(&traces, &topic, (position, came_with), window_us, (&gathered, read.is_err()));
+            tracing::settle(&traces, &context.output);
         }
         read?;
         progress.finish(&step(&gathered));
@@ -127,7 +128,6 @@ fn trace(
         records: gathered.chunks(),
         error: failed.then_some("incomplete"),
     });
-    traces.flush(tracing::PATIENCE);
 }
 
 struct Reader<'a> {

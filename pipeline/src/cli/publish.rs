@@ -62,7 +62,7 @@ impl Publish {
             .iter()
             .zip(streams)
             .try_for_each(|(input, stream_id)| self.publish(context, &sender, input, stream_id));
-        sender.traces.flush(tracing::PATIENCE);
+        tracing::settle(&sender.traces, &context.output);
         published.map(|()| Exit::Success)
     }
 

@@ -1,7 +1,8 @@
 //! The spans of clients: `treble publish` begins a trace, `treble fetch` ends it.
 
+use super::output::Output;
 use super::{Exit, Failure};
-use crate::config::Config;
+use crate::config::{Config, Fault};
 use crate::kafka::headers::TraceContext;
 use crate::runtime::lineage;
 use crate::telemetry::metrics::Metrics;
@@ -10,13 +11,26 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 /// How long a client waits at its end for its spans to be sent.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where spans go.
 pub(super) fn open(config: &Config) -> Result<Traces, Failure> {
     let metrics = Metrics::new()
         .map_err(|error| Failure::new(Exit::Software, "the metrics cannot be set up").because(error))?;
     Ok(Traces::open(config, &metrics)?)
+}
+
+/// Waits for spans to be sent, and tells of those that were not taken: a client has neither a log nor metrics.
+pub(super) fn settle(traces: &Traces, output: &Output) {
+    if let Some(lost) = traces.flush(PATIENCE) {
+        output.warning(&Fault {
+            key: "traces.endpoint".to_owned(),
+            value: lost.endpoint.clone(),
+            origin: None,
+            problem: lost.to_string(),
+            fix: "`treble doctor` asks the collector; or leave it empty".to_owned(),
+        });
+    }
 }
 
 /// A trace that begins here; of those, `sample_ratio` are kept.

@@ -43,6 +43,17 @@ impl RegistryAuth {
         })
     }
 
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Basic { user, password }, Self::Basic { user: name, password: known }) => {
+                user == name && password.is(known.reveal())
+            }
+            (Self::Bearer(token), Self::Bearer(known)) => token.is(known.reveal()),
+            _ => false,
+        }
+    }
+
     /// What to do where the registry does not let us in.
     pub(super) const fn advice(&self) -> &'static str {
         match self {
@@ -70,6 +81,8 @@ pub struct RegistryAccess {
     pub auth: RegistryAuth,
     /// PEM certificates to trust in place of the system's.
     pub trusted: Option<Vec<u8>>,
+    /// Where all of it comes from, so that files can be read again.
+    source: Option<Box<RegistryConfig>>,
 }
 
 impl fmt::Debug for RegistryAccess {
@@ -93,7 +106,16 @@ impl RegistryAccess {
             fs::read(path).map_err(|source| SecretError { key: "registry.ca_file", path: path_shown, source })
         });
         let auth = RegistryAuth::read(config)?;
-        Ok(Self { url: config.url.clone(), auth, trusted: trusted.transpose()? })
+        let source = Some(Box::new(config.clone()));
+        Ok(Self { url: config.url.clone(), auth, trusted: trusted.transpose()?, source })
+    }
+
+    /// What the files hold now, where that is something else.
+    pub(super) fn renewed(&self) -> Option<Self> {
+        let found = Self::read(self.source.as_deref()?);
+        let found =
+            found.inspect_err(|error| tracing::warn!(%error, "the registry is asked as before")).ok()?;
+        (!found.auth.is(&self.auth) || found.trusted != self.trusted).then_some(found)
     }
 
     /// The settings of the client library; no call takes longer than `timeout`.

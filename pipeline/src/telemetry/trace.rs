@@ -25,6 +25,16 @@ pub struct Traces {
     slow: Duration,
 }
 
+/// Spans that were not taken, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{spans} spans of traces were not taken by the collector, and are lost; audio is not")]
+pub struct Lost {
+    /// How many.
+    pub spans: u64,
+    /// The collector's address.
+    pub endpoint: String,
+}
+
 impl Traces {
     /// As configured: nothing is sent where `traces.endpoint` is empty.
     ///
@@ -64,10 +74,12 @@ impl Traces {
         }
     }
 
-    /// Waits until what was told so far is sent or lost, no longer than `patience`.
-    pub fn flush(&self, patience: Duration) {
-        if let Some(exporter) = &self.exporter {
-            exporter.flush(patience);
-        }
+    /// Waits until what was told so far is sent or lost, no longer than `patience`; what of all that was ever told was not taken
+    /// by then.
+    pub fn flush(&self, patience: Duration) -> Option<Lost> {
+        let exporter = self.exporter.as_ref()?;
+        exporter.flush(patience);
+        let spans = exporter.not_taken();
+        (spans > 0).then(|| Lost { spans, endpoint: exporter.endpoint().to_owned() })
     }
 }

@@ -22,6 +22,7 @@ mod tests;
 use self::admission::Caller;
 use self::running::Running;
 use super::serve::{House, Stop};
+use crate::tls::TlsListener;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::sql::{Any, Command, ProstMessageExt};
 use arrow_flight::{
@@ -35,8 +36,8 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 use treble_analyse::arrow::datatypes::Schema;
 
@@ -50,24 +51,27 @@ type Reply<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// Answers until `stop` says that nobody else is let in, and then those who are in.
 ///
 /// # Errors
-/// Where the system refuses the port after all, or certificate and key do not fit together.
+/// Where the system refuses the port after all.
 pub async fn serve(listener: std::net::TcpListener, house: House, stop: Stop) -> io::Result<()> {
     let mut server =
         Server::builder().http2_keepalive_interval(Some(SILENCE)).http2_keepalive_timeout(Some(SILENCE));
-    if let Some(tls) = &house.tls {
-        let identity = Identity::from_pem(&tls.certificate, &tls.key);
-        server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(io::Error::other)?;
-    }
+    let tls = house.tls.as_ref().map(|tls| Arc::clone(&tls.grpc));
     let most = house.service.engine().limits().statement_bytes + BESIDE_BYTES;
     let door =
         FlightServiceServer::new(Door { house, running: Arc::default() }).max_decoding_message_size(most);
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    server
-        .add_service(door)
-        .serve_with_incoming_shutdown(incoming, stop.asked())
-        .await
-        .map_err(io::Error::other)
+    let router = server.add_service(door);
+    let served = match tls {
+        None => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router.serve_with_incoming_shutdown(incoming, stop.asked()).await
+        }
+        Some(tls) => {
+            let incoming = TlsListener::new(listener, tls)?.into_stream();
+            router.serve_with_incoming_shutdown(incoming, stop.asked()).await
+        }
+    };
+    served.map_err(io::Error::other)
 }
 
 /// The service.

@@ -3,6 +3,7 @@
 use super::cancel::Key;
 use super::door::Door;
 use super::error::Fault;
+use super::keys::Keys;
 use super::login;
 use super::settings::Settings;
 use super::wire::{Codec, Socket, Stage, Stream};
@@ -20,6 +21,14 @@ use tokio_util::codec::Framed;
 
 /// The most messages until a client says who it is: encryption of both kinds is refused, or one is agreed on.
 const QUESTIONS: usize = 4;
+
+/// A client that has said who it is.
+pub(super) struct Visitor {
+    pub(super) startup: Startup,
+    pub(super) client: IpAddr,
+    /// Whether what it says is private, as far as the door can have it.
+    pub(super) encrypted: bool,
+}
 
 /// A client that is logged in.
 pub(super) struct Entered {
@@ -42,6 +51,7 @@ pub(super) async fn greet(
     places: &Arc<Semaphore>,
 ) -> Result<Option<Entered>, Fault> {
     stream.set_nodelay(true)?;
+    let keys = door.keys.now();
     let mut socket = Framed::new(Box::new(stream) as Box<dyn Stream>, Codec::new());
     let mut secure = false;
     for _ in 0..QUESTIONS {
@@ -49,7 +59,7 @@ pub(super) async fn greet(
         match message {
             PgWireFrontendMessage::SslNegotiation(SslNegotiationMetaMessage::PostgresSsl(_)) => {
                 let encrypted;
-                (socket, encrypted) = encryption(socket, door).await?;
+                (socket, encrypted) = encryption(socket, &keys).await?;
                 secure |= encrypted;
             }
             PgWireFrontendMessage::SslNegotiation(SslNegotiationMetaMessage::PostgresGss(_)) => {
@@ -65,7 +75,9 @@ pub(super) async fn greet(
                 return Ok(None);
             }
             PgWireFrontendMessage::Startup(startup) => {
-                return enter(socket, startup, client, secure, door, places).await.map(Some);
+                let encrypted = keys.acceptor().is_none() || secure;
+                let visitor = Visitor { startup, client, encrypted };
+                return enter(socket, visitor, &keys, door, places).await.map(Some);
             }
             _ => break,
         }
@@ -74,8 +86,8 @@ pub(super) async fn greet(
 }
 
 /// Agrees on a key where the door has a certificate; whether it did.
-async fn encryption(mut socket: Socket, door: &Door) -> Result<(Socket, bool), Fault> {
-    let Some(tls) = &door.tls else {
+async fn encryption(mut socket: Socket, keys: &Keys) -> Result<(Socket, bool), Fault> {
+    let Some(tls) = keys.acceptor() else {
         socket.send(PgWireBackendMessage::SslResponse(SslResponse::Refuse)).await?;
         return Ok((socket, false));
     };
@@ -92,14 +104,13 @@ async fn encryption(mut socket: Socket, door: &Door) -> Result<(Socket, bool), F
 
 async fn enter(
     mut socket: Socket,
-    startup: Startup,
-    client: IpAddr,
-    secure: bool,
+    visitor: Visitor,
+    keys: &Keys,
     door: &Door,
     places: &Arc<Semaphore>,
 ) -> Result<Entered, Fault> {
     socket.codec_mut().enter(Stage::Messages);
-    let outcome = match login::login(&mut socket, door, &startup, client, secure).await {
+    let outcome = match login::login(&mut socket, door, keys, &visitor).await {
         Ok(name) => match Arc::clone(places).try_acquire_owned() {
             Ok(place) => Ok((name, place)),
             Err(_) => Err(Fault::Full(door.house.config.max_sessions)),
@@ -116,7 +127,7 @@ async fn enter(
         }
     };
     let key = door.sessions.enter();
-    let settings = Settings::of(&startup.parameters);
+    let settings = Settings::of(&visitor.startup.parameters);
     login::welcome(&mut socket, &key, &settings).await?;
     socket.codec_mut().trust(door.message_bytes());
     Ok(Entered { socket, name, key, settings, place })

@@ -2,14 +2,13 @@
 
 use super::cancel::Sessions;
 use super::error::Fault;
+use super::keys::KeyRing;
 use crate::query::serve::House;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_postgres::datafusion_pg_catalog::setup_pg_catalog;
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
-use datafusion_postgres::pgwire::api::auth::sasl::scram::ScramServerAuth;
 use std::fmt;
 use std::sync::Arc;
-use tokio_rustls::TlsAcceptor;
 use treble_analyse::query::{CATALOG, Dialect, QueryError, statements};
 
 /// The most that a message may have beside a statement: parameters, and what wraps them.
@@ -34,10 +33,7 @@ pub(super) struct Door {
     /// Sessions that have `pg_catalog` and its functions.
     pub(super) dialect: Dialect,
     pub(super) sessions: Arc<Sessions>,
-    pub(super) scram: ScramServerAuth,
-    /// Whether a login can be bound to the certificate (RFC 5929).
-    pub(super) binds_channels: bool,
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) keys: KeyRing,
     parser: PostgresCompatibilityParser,
 }
 
@@ -59,18 +55,12 @@ impl Door {
         let engine = house.service.engine();
         let dialect =
             engine.dialect(|session| setup_pg_catalog(session, CATALOG, EmptyContextProvider)).await?;
-        let mut scram = ScramServerAuth::new();
-        // A certificate whose algorithm has no hash to bind to is no reason not to serve.
-        let binds_channels =
-            house.tls.as_ref().is_some_and(|tls| scram.configure_certificate(&tls.certificate).is_ok());
         Ok(Self {
-            tls: house.tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.fixed))),
+            keys: KeyRing::new(house.tls.clone()),
             sessions: Arc::default(),
             parser: PostgresCompatibilityParser::new(),
             house,
             dialect,
-            scram,
-            binds_channels,
         })
     }
 

@@ -1,8 +1,10 @@
 //! Who it is: SCRAM-SHA-256 (RFC 7677) with a name and its token, or anyone where the gate is open.
 
 use super::cancel::Key;
+use super::connect::Visitor;
 use super::door::Door;
 use super::error::Fault;
+use super::keys::Keys;
 use super::settings::Settings;
 use super::wire::Socket;
 use crate::telemetry::labels::Protocol;
@@ -19,7 +21,6 @@ use datafusion_postgres::pgwire::messages::startup::{
 };
 use datafusion_postgres::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use futures::{SinkExt, StreamExt};
-use std::net::IpAddr;
 
 /// Lets the client in, or does not; gives its name, `None` where everyone may ask.
 ///
@@ -28,12 +29,12 @@ use std::net::IpAddr;
 pub(super) async fn login(
     socket: &mut Socket,
     door: &Door,
-    startup: &Startup,
-    client: IpAddr,
-    secure: bool,
+    keys: &Keys,
+    visitor: &Visitor,
 ) -> Result<Option<String>, Fault> {
+    let Visitor { startup, client, encrypted } = visitor;
     agree_on_version(socket, startup).await?;
-    if door.tls.is_some() && !secure {
+    if !encrypted {
         return Err(Fault::NotAdmitted("connections must be encrypted here; use sslmode=require"));
     }
     let gate = &door.house.gate;
@@ -43,8 +44,8 @@ pub(super) async fn login(
     let Some(name) = startup.parameters.get("user") else {
         return Err(Fault::NotAdmitted("no user name is given"));
     };
-    let outcome = prove(socket, door, name).await;
-    gate.note(Protocol::Pgwire, client, Some(name.clone()), outcome.is_ok());
+    let outcome = prove(socket, door, keys, name).await;
+    gate.note(Protocol::Pgwire, *client, Some(name.clone()), outcome.is_ok());
     outcome.map(|()| Some(name.clone()))
 }
 
@@ -59,9 +60,9 @@ async fn agree_on_version(socket: &mut Socket, startup: &Startup) -> Result<(), 
     Ok(())
 }
 
-async fn prove(socket: &mut Socket, door: &Door, name: &str) -> Result<(), Fault> {
+async fn prove(socket: &mut Socket, door: &Door, keys: &Keys, name: &str) -> Result<(), Fault> {
     let mut methods = Vec::new();
-    if door.binds_channels {
+    if keys.binds_channels {
         methods.push(SCRAM_SHA_256_PLUS_METHOD.to_owned());
     }
     methods.push(SCRAM_SHA_256_METHOD.to_owned());
@@ -72,7 +73,7 @@ async fn prove(socket: &mut Socket, door: &Door, name: &str) -> Result<(), Fault
         return Err(Fault::Protocol(format!("{} is not offered", first.auth_method)));
     }
     let opening = first.data.ok_or_else(|| Fault::Protocol("no first message of SCRAM".to_owned()))?;
-    let (answer, waiting) = door.scram.on_client_first_message(&opening, expected(door, name))?;
+    let (answer, waiting) = keys.scram.on_client_first_message(&opening, expected(door, name))?;
     send(socket, Authentication::SASLContinue(answer.into())).await?;
 
     let last = password_message(socket).await?.into_sasl_response()?;

@@ -15,6 +15,7 @@ mod connect;
 mod door;
 mod error;
 mod extended;
+mod keys;
 mod local;
 mod login;
 mod session;

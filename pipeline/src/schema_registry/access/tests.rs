@@ -182,3 +182,33 @@ fn a_registry_with_a_certificate_of_a_private_authority_is_trusted_where_named()
     let empty = ask(Some("schemas/ids/7?deleted=true")).unwrap_err();
     assert!(empty.to_string().contains("registry.ca_file: it holds no PEM certificate"), "{empty}");
 }
+
+#[test]
+fn a_password_that_is_changed_in_its_file_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (guarded(BASIC), guarded("Basic bWU6b3RoZXI="));
+    let path = file(folder.path(), "password", "hunter2\n");
+    let variables = [USER, ("TREBLE_REGISTRY_PASSWORD_FILE", &path), ("TREBLE_REGISTRY_URL", &first.url)];
+    let surroundings = Surroundings {
+        variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        directory: folder.path().to_owned(),
+        host_name: "box".to_owned(),
+    };
+    let config = load(&Request::default(), &surroundings).unwrap().config.registry;
+    let mut access = RegistryAccess::read(&config).unwrap();
+    let registry = SchemaRegistry::new(&access, TIMEOUT).unwrap();
+    assert_eq!(registry.kind_of(7).unwrap_err().code(), "registry_unknown_id");
+    // The registry that lets in the new password is another one: it stands for the same after the change.
+    access.url.clone_from(&second.url);
+    access.source.as_mut().unwrap().url.clone_from(&second.url);
+    let registry = SchemaRegistry::new(&access, TIMEOUT).unwrap();
+    assert_eq!(registry.kind_of(7).unwrap_err().code(), "registry_unauthorized");
+    fs::write(&path, "other\n").unwrap();
+    assert_eq!(registry.kind_of(7).unwrap_err().code(), "registry_unknown_id", "without a new client");
+    fs::remove_file(&path).unwrap();
+    assert_eq!(
+        registry.kind_of(7).unwrap_err().code(),
+        "registry_unknown_id",
+        "what is gone changes nothing"
+    );
+}

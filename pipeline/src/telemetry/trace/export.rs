@@ -16,6 +16,8 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use prometheus::IntCounter;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -57,6 +59,9 @@ pub enum TraceError {
 #[derive(Debug, Clone)]
 pub(super) struct Exporter {
     queue: SyncSender<Message>,
+    endpoint: Arc<str>,
+    offered: Arc<AtomicU64>,
+    ok: IntCounter,
     dropped: IntCounter,
 }
 
@@ -83,10 +88,26 @@ impl Exporter {
             away: false,
         };
         std::thread::Builder::new().name("traces".to_owned()).spawn(move || sender.run(&messages))?;
-        Ok(Self { queue, dropped: counters.of(Sent::Dropped).clone() })
+        Ok(Self {
+            queue,
+            endpoint: config.traces.endpoint.as_deref().unwrap_or_default().into(),
+            offered: Arc::default(),
+            ok: counters.of(Sent::Ok).clone(),
+            dropped: counters.of(Sent::Dropped).clone(),
+        })
+    }
+
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Spans that were offered, and that nobody has taken yet.
+    pub(super) fn not_taken(&self) -> u64 {
+        self.offered.load(Ordering::Acquire).saturating_sub(self.ok.get())
     }
 
     pub(super) fn send(&self, span: SpanData) {
+        self.offered.fetch_add(1, Ordering::AcqRel);
         match self.queue.try_send(Message::Span(Box::new(span))) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped.inc(),
