@@ -197,3 +197,42 @@ fn the_door_asks_for_a_token_and_refuses_what_is_hostile() -> Result<()> {
     }
     server.end()
 }
+
+/// Takes as long as it may.
+const ENDLESS: &str =
+    "SELECT count(*) FROM generate_series(1,100000000) a CROSS JOIN generate_series(1,100000000) b";
+
+#[test]
+fn who_asks_while_as_many_questions_run_as_may_is_turned_away_and_counted() -> Result<()> {
+    let asked = Asked::start("sql-busy")?;
+    let limits = ["--set", "sql.max_queries=1", "--set", "sql.timeout_ms=3000"];
+    let server = asked.doors(&[&["--anonymous"], &limits[..]].concat())?;
+    server.await_ready()?;
+    let mut turned_away = 0;
+    // The long question may meet a short one, and is turned away itself: it comes again.
+    while turned_away == 0 {
+        turned_away += std::thread::scope(|scope| -> Result<u32> {
+            let long = scope.spawn(|| server.ask("", ENDLESS));
+            let mut met = 0;
+            while !long.is_finished() {
+                let (status, body) = server.ask("", "SELECT 1")?;
+                ensure!(
+                    status == 200 || (status == 429 && body.contains("sql.max_queries")),
+                    "{status} {body}"
+                );
+                met += u32::from(status == 429);
+            }
+            let (status, _) = long.join().map_err(|_| anyhow::anyhow!("the asker panicked"))??;
+            ensure!(status == 504 || status == 429, "{status}");
+            Ok(met + u32::from(status == 429))
+        })?;
+    }
+    let metrics = server.metrics()?;
+    for line in [
+        format!("http_requests_total{{status_code=\"429\"}} {turned_away}"),
+        format!("treble_sql_queries_total{{outcome=\"denied\",query_type=\"select\"}} {turned_away}"),
+    ] {
+        ensure!(metrics.contains(&line), "{line} in\n{metrics}");
+    }
+    server.end()
+}
