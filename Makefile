@@ -9,8 +9,10 @@ FILE ?=
 
 KILLS ?= 200
 PROFILE ?= dev
+# The last commit whose records of state are version 1 (schemas/history/v1).
+REVISION ?= 9f7985f
 
-.PHONY: help setup build demo test lint fmt unit fuzz soak buckets ballista bench monitoring-test monitoring-full monitoring-up monitoring-down kafka-up kafka-down kafka-status kafka-logs clean
+.PHONY: help setup build demo test lint fmt unit fuzz soak upgrade buckets ballista bench monitoring-test monitoring-full monitoring-up monitoring-down kafka-up kafka-down kafka-status kafka-logs clean
 
 help: ## Show this list
 	@printf 'Treble: audio super-resolution on Kafka\n\n'
@@ -42,6 +44,9 @@ unit: ## Fast tests only: no Kafka
 
 soak: build ## Kill stage processes for a long time and judge every stream [KILLS=200]
 	TREBLE_SOAK_KILLS=$(KILLS) $(CARGO) test --locked --workspace --test exactly_once -- --ignored --nocapture
+
+upgrade: build ## Replace each stage by another version and back, while streams flow [REVISION=9f7985f]
+	@infra/checks/upgrade $(REVISION)
 
 fuzz: ## Fuzz everything that reads bytes from outside, a minute each [SECONDS_EACH=60]
 	@infra/checks/fuzz

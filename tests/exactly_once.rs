@@ -10,3 +10,5 @@ mod cluster;
 mod processes;
 #[path = "exactly_once/trial.rs"]
 mod trial;
+#[path = "exactly_once/upgrade.rs"]
+mod upgrade;

@@ -27,6 +27,8 @@ pub struct Worker {
     pub stages: &'static str,
     /// Its instance id.
     pub instance: String,
+    /// The program; `None`: that of this build.
+    program: Option<PathBuf>,
     settings: Vec<(&'static str, String)>,
     folder: TempDir,
     running: Option<Running>,
@@ -52,7 +54,13 @@ impl Worker {
         settings.retain(|(key, _)| *key != "admin.listen");
         settings.extend(more.iter().cloned());
         let folder = tempfile::tempdir()?;
-        Ok(Self { stages, instance: instance.to_owned(), settings, folder, running: None, started: 0 })
+        let instance = instance.to_owned();
+        Ok(Self { stages, instance, program: None, settings, folder, running: None, started: 0 })
+    }
+
+    /// From the next start on, it is `program`, of another version maybe; `None`: that of this build.
+    pub fn becomes(&mut self, program: Option<&Path>) {
+        self.program = program.map(Path::to_owned);
     }
 
     /// Starts the process; it need not be ready when this returns.
@@ -60,7 +68,8 @@ impl Worker {
         let port = configuration::free_port()?;
         self.started += 1;
         let log = File::create(self.log())?;
-        let mut command = Command::new(binary()?);
+        let program = self.program.clone().map_or_else(binary, Ok)?;
+        let mut command = Command::new(program);
         command
             .current_dir(self.folder.path())
             .args(["run", "--stages", self.stages, "--instance-id", &self.instance])

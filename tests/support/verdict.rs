@@ -5,8 +5,11 @@ use crate::broker::LocalStack;
 use crate::clips::Clip;
 use crate::kafka::{self, Committed};
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use treble_core::{Assets, EncodedChunk, laws};
+use treble_decode::{DecodeConfig, DecodeStage};
 use treble_pipeline::config::Config;
 use treble_pipeline::offline;
 use treble_schemas::frame::{self, Format};
@@ -151,4 +154,32 @@ pub fn identical(config: &Config, clips: &[Clip], streams: &BTreeMap<String, Del
         ensure!(stream.bytes == expected, "{}: differs from the offline path", clip.name);
     }
     Ok(clips.len())
+}
+
+/// As [`identical`], by samples: both are decoded and compared.
+pub fn sounds_identical(
+    config: &Config,
+    clips: &[Clip],
+    streams: &BTreeMap<String, Delivered>,
+) -> Result<usize> {
+    for clip in clips {
+        let stream = streams.get(&clip.name).with_context(|| format!("{} is missing", clip.name))?;
+        let expected = offline(config, clip)?.map_err(anyhow::Error::msg).context(clip.name.clone())?;
+        ensure!(stream.ended, "{}: given up: {:?}", clip.name, stream.aborted);
+        let (heard, meant) = (samples(&stream.bytes)?, samples(&expected)?);
+        ensure!(heard.len() == meant.len(), "{}: {} samples, not {}", clip.name, heard.len(), meant.len());
+        let first = heard.iter().zip(&meant).position(|(heard, meant)| heard != meant);
+        ensure!(first.is_none(), "{}: sample {first:?} of {} is another", clip.name, meant.len());
+    }
+    Ok(clips.len())
+}
+
+/// The samples of a file that encode wrote, channel after channel.
+fn samples(file: &[u8]) -> Result<Vec<f32>> {
+    let data = EncodedChunk { data: Bytes::copy_from_slice(file), ..EncodedChunk::default() };
+    let inputs = [EncodedChunk::default(), data];
+    let blocks = laws::run::<DecodeStage>(&DecodeConfig::default(), &Assets::default(), &inputs)?;
+    let channels = blocks.first().map_or(0, |block| block.planes().len());
+    let plane = |channel: usize| blocks.iter().flat_map(move |block| block.planes()[channel].iter().copied());
+    Ok((0..channels).flat_map(plane).collect())
 }

@@ -147,11 +147,6 @@ const REPLIES: usize = 4 * COMMANDS;
 const TRACES_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a start waits for the registry.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
-/// The commit that this was built from, where whoever built it said so.
-pub const REVISION: &str = match option_env!("TREBLE_REVISION") {
-    Some(revision) => revision,
-    None => "unknown",
-};
 /// How long one call to the registry may take.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Windows gathered before the model is run: several batches of the largest models, and a few MiB.
@@ -161,7 +156,6 @@ const MAX_WINDOWS: usize = 256;
 pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), RunError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Metrics::new().map_err(|error| RunError::Metrics(error.to_string()))?;
-    metrics.build_info.of((env!("CARGO_PKG_VERSION").into(), REVISION.into())).set(1);
     let listener = http::bind(http::KEY, config.admin.listen)?;
     let access = Access::read(&config.admin, &clock)?;
     let segments = topology::segments(&config.stages, config.topology, &config.prefix)?;

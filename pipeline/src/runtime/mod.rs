@@ -7,7 +7,7 @@
 //! segment · [`shutdown`] how it ends · [`model`] which model file and library · [`blueprint`] how stages are built ·
 //! [`account`] what is counted of a stream · [`events`] and [`meter`] what is told of it · [`lineage`] its place in its trace.
 
-pub use assembly::{REVISION, RunError, run};
+pub use assembly::{RunError, run};
 pub use shutdown::Shutdown;
 
 pub mod account;

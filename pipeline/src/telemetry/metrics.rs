@@ -100,8 +100,6 @@ catalogue! {
         dependency_up: Level<(Dependency,)> = "treble_dependency_up";
         /// Spans by what became of them on their way to the collector.
         trace_spans: Counter<(Sent,)> = "treble_trace_export_spans_total";
-        /// Version and commit of the program; always 1.
-        build_info: Level<(Version, Revision)> = "treble_build_info";
         /// The model that is loaded; always 1.
         model_info: Level<(Model, Version)> = "treble_model_info";
 
@@ -232,8 +230,10 @@ catalogue! {
 }
 
 catalogue! {
-    /// What the system says of a process.
+    /// What every process exports of itself.
     ProcessMetrics {
+        /// Version and commit of the program; always 1.
+        build_info: Level<(Version, Revision)> = "treble_build_info";
         /// Processor time of the process.
         cpu: Sum<()> = "process_cpu_seconds_total";
         /// Memory that the process holds.

@@ -1,8 +1,15 @@
-//! What the system says of this process, as Prometheus' own client libraries tell it. On Linux, from /proc (proc(5)).
+//! What every process tells of itself: its version, and what the system says of it, as Prometheus' own client libraries tell it. On Linux,
+//! from /proc (proc(5)).
 
 use super::log;
 use super::metrics::ProcessMetrics;
 use std::fs;
+
+/// The commit that this was built from, where whoever built it said so.
+pub const REVISION: &str = match option_env!("TREBLE_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
 
 /// Ticks a second in `/proc/*/stat`: `USER_HZ`, 100 on every Linux.
 const TICKS: f64 = 100.0;
@@ -31,8 +38,9 @@ fn of_system() -> Result<String, prometheus::Error> {
     let file = |name: &str| fs::read_to_string(format!("/proc/{name}")).ok();
     let usage =
         (|| usage(&file("self/stat")?, &file("self/status")?, &file("self/limits")?, &file("stat")?))();
-    let Some(usage) = usage else { return Ok(String::new()) };
     let metrics = ProcessMetrics::new()?;
+    metrics.build_info.of((env!("CARGO_PKG_VERSION").into(), REVISION.into())).set(1);
+    let Some(usage) = usage else { return metrics.encode() };
     metrics.cpu.only().inc_by(usage.cpu_seconds);
     metrics.threads.only().set(usage.threads);
     metrics.start.only().set(usage.start_seconds);
@@ -89,6 +97,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn this_process_is_measured() {
         let text = exposition().unwrap();
+        assert!(text.contains("treble_build_info{"), "{text}");
         let value = |name: &str| -> f64 {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
             line.unwrap_or_else(|| panic!("{name}\n{text}")).parse().unwrap()

@@ -11,7 +11,8 @@ use crate::clock::{SystemClock, rfc3339};
 use crate::config::{self, Catalogue, Config, Loaded, show};
 use crate::kafka::client;
 use crate::ports::Clock;
-use crate::runtime::{self, model};
+use crate::runtime::model;
+use crate::telemetry::process;
 use clap::Args;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -122,7 +123,7 @@ fn configured(archive: &mut Archive, loaded: &Loaded) {
 fn version() -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "revision": runtime::REVISION,
+        "revision": process::REVISION,
         "profile": if cfg!(debug_assertions) { "dev" } else { "release" },
         "lakes_in_buckets": { "s3": cfg!(feature = "lake-s3"), "azure": cfg!(feature = "lake-azure") },
         "librdkafka": client::library_version(),
