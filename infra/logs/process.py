@@ -49,15 +49,18 @@ def has_module(name):
     return shutil.which("syslog-ng") and list(Path("/usr/lib/syslog-ng").glob(f"*/lib{name}.so"))
 
 
+def binary():
+    return os.environ.get("TREBLE_BINARY", ROOT / "target/debug/treble")
+
+
 def start_process(folder, log, more=()):
     """The doors of analysts, whose log says each time that somebody was not let in. Kafka is away, of which it tells as well. `more`: further settings."""
-    binary = os.environ.get("TREBLE_BINARY", ROOT / "target/debug/treble")
     (folder / "tokens").write_text("ada a-token-that-nobody-shows\n")
     settings = {"log.file": log, "log.format": "json", "log.level": "debug", "log.repeats": REPEATS, "kafka.bootstrap_servers": "127.0.0.1:1"}
     settings |= {"sql.tokens_file": folder / "tokens", "sql.http_listen": "127.0.0.1:0", "sql.flight_listen": "", "sql.postgres_listen": "", "log.audit_file": folder / "audit.log"}
     settings |= dict(more)
     flags = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    command = [binary, "serve", *flags, "--listen", "127.0.0.1:0", "--output", "json"]
+    command = [binary(), "serve", *flags, "--listen", "127.0.0.1:0", "--output", "json"]
     said = {name: (folder / f"treble.{name}").open("w") for name in ("out", "err")}
     return subprocess.Popen(command, cwd=folder, stdout=said["out"], stderr=said["err"])
 
