@@ -161,6 +161,7 @@ BROKEN = {
         endpoint("params", to={"token": ["hunter2"]}, of="treble-lag"),
     ]),
     "components": ("small", [relabelled]),
+    "lines": ("secure", [variable("TREBLE_LAKE_LOGS", None, of="treble-topics", kind="Job")]),
     "audit": ("gpu", [
         variable("TREBLE_LOG_AUDIT_FILE", None),
         variable("TREBLE_LOG_AUDIT_FILES", "300"),

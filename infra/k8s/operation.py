@@ -197,6 +197,14 @@ def rules(release):
         yield f"PrometheusRule/treble-{name}", "of no file"
 
 
+def lines(release):
+    """Where a stage stores lines of the log, their topic is made."""
+    for pod in release.processes():
+        storing = of(pod, "lake.logs") == "true"
+        if pod.container["args"] == ["topics", "create"] and not storing and any(of(other, "lake.logs") == "true" for other in release.processes() if other.runs_stages):
+            yield pod.about, "makes no topic for lines of the log: lake.logs is not under config"
+
+
 def audit(release):
     """Who is watched writes what was refused, each into a folder of its own that has room for all that is kept."""
     processes = [pod for pod in release.processes() if "admin" in pod.ports()]
@@ -256,5 +264,5 @@ def dashboards(release):
 
 OPERATION = {
     "identity": identity, "probes": probes, "grace": grace, "threads": threads, "gpu": gpu, "scaling": scaling, "monitors": monitors,
-    "components": components, "rules": rules, "dashboards": dashboards, "audit": audit,
+    "components": components, "rules": rules, "dashboards": dashboards, "audit": audit, "lines": lines,
 }
