@@ -16,13 +16,22 @@ class Lake:
     def __init__(self, folder, servers, registry):
         self.folder = folder
         self.settings = {"kafka.bootstrap_servers": servers, "registry.url": registry, "lake.url": folder / "lake", "lake.logs": "true",
-                         "lake.flush_interval_ms": 500, "admin.listen": "127.0.0.1:0", "log.file": folder / "analyse.log"}
+                         "lake.flush_interval_ms": 500, "admin.listen": "127.0.0.1:0"}
         self.ask("topics", "create")
+        self.start()
+
+    def start(self):
+        """Under the name that it had: a successor takes over what its predecessor had not stored."""
         command = [binary(), "run", "--stages", "analyse", *self.flags()]
-        self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=(folder / "analyse.err").open("w"))
+        self.process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=(self.folder / "analyse.err").open("a"))
+
+    def kill(self):
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
 
     def flags(self):
-        return [word for key, value in self.settings.items() if key != "log.file" for word in ("--set", f"{key}={value}")]
+        return [word for key, value in self.settings.items() for word in ("--set", f"{key}={value}")]
 
     def ask(self, *words):
         said = subprocess.run([binary(), *map(str, words), *self.flags()], cwd=self.folder, capture_output=True, text=True)
