@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 use treble_test_support::broker::LocalStack;
-use treble_test_support::certificates::Authority;
+use treble_test_support::certificates::{Authority, Identity};
 use treble_test_support::clips;
 use treble_test_support::configuration::free_port;
 use treble_test_support::http::get;
@@ -153,6 +153,29 @@ fn a_certificate_lets_in_and_none_or_another_does_not() -> Result<()> {
         [&none[..], &["--set", "kafka.ssl_ca_file=", "--set", "kafka.security_protocol=PLAINTEXT"]].concat();
     let says = ["cannot reach Kafka", "speaks TLS: set kafka.security_protocol"];
     user.fails(&[&["publish", "second.wav"][..], &clear].concat(), 69, &says)
+}
+
+#[test]
+fn certificates_that_were_renewed_are_used_without_a_restart() -> Result<()> {
+    let stack = LocalStack::start_secure()?;
+    let user = User::new(stack.secrets().join("mutual.toml"), "renewed")?;
+    let (running, port) = user.stages()?;
+    user.circle("first")?;
+
+    let authority = Authority::existing(&stack.secrets());
+    authority.issue("treble")?;
+    let log = || fs::read_to_string(user.path("run.log")).unwrap_or_default();
+    user.wait("the stages begin anew", || {
+        log().contains("begin anew") && get(port, "/readyz").is_some_and(|answer| answer.contains(" 200 "))
+    })?;
+    user.circle("second")?;
+    // That the files are what counts shows somebody who may do nothing.
+    let Identity { certificate, key } = authority.issue("stranger")?;
+    fs::rename(key, stack.secrets().join("treble.key"))?;
+    fs::rename(certificate, stack.secrets().join("treble.pem"))?;
+    user.wait("a stranger is refused", || log().contains("uthorization"))?;
+    drop(running);
+    Ok(())
 }
 
 #[test]

@@ -112,6 +112,19 @@ impl Files {
         Some(Self { certificate: named(certificate)?, key: named(key)? })
     }
 
+    /// The two files.
+    pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.certificate.path, &self.key.path].into_iter()
+    }
+
+    /// That the two files hold what they should, and fit together.
+    ///
+    /// # Errors
+    /// [`TlsError`]
+    pub fn check(&self) -> Result<(), TlsError> {
+        self.certified(&self.pem()?).map(drop)
+    }
+
     fn pem(&self) -> Result<Pem, TlsError> {
         Ok((self.certificate.read()?, self.key.read()?))
     }

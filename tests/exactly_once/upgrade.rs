@@ -23,10 +23,6 @@ fn replace(worker: &mut Worker, program: Option<&Path>, drained: bool) -> Result
 /// and single, and sounds as the offline path has it.
 #[test]
 #[ignore = "wants the program of another version; `make upgrade` builds it"]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "which program it is, is a wish of whoever starts it, no configuration"
-)]
 fn another_version_takes_over_and_gives_back_while_streams_flow() -> Result<()> {
     let other = std::env::var_os("TREBLE_OTHER_BINARY").context("TREBLE_OTHER_BINARY names no program")?;
     let other = PathBuf::from(other);

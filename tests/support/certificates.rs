@@ -27,6 +27,12 @@ impl Authority {
         Ok(authority)
     }
 
+    /// The one in `folder`, which was made before.
+    #[must_use]
+    pub fn existing(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
     /// What clients are told to trust, as PEM.
     #[must_use]
     pub fn certificate(&self) -> PathBuf {

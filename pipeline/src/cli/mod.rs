@@ -32,6 +32,7 @@ pub mod output;
 mod progress;
 mod publish;
 mod registry;
+mod renewal;
 mod run;
 mod scrape;
 mod serve;

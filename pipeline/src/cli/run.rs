@@ -1,8 +1,10 @@
 //! `treble run`.
 
 use super::output::Output;
+use super::renewal::Renewal;
 use super::{Context, Exit, Failure};
 use crate::admin::http;
+use crate::config::Config;
 use crate::runtime::{self, RunError, Shutdown};
 use crate::telemetry::log::{self, Component};
 use clap::Args;
@@ -53,9 +55,27 @@ impl Run {
         let shutdown = Shutdown::default();
         listen_for_signals(shutdown.clone(), context.output, config.commit.deadline_ms)
             .map_err(|error| Failure::new(Exit::Software, "cannot listen for signals").because(error))?;
-        runtime::run(&config, &shutdown)?;
+        // Certificates are the clients': new ones want new clients, and all else that the stages are made of hangs on these.
+        while run_once(&config, &shutdown)? == Ended::ByRenewal {}
         Ok(Exit::Success)
     }
+}
+
+/// Why the stages ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// As was asked for.
+    AsAsked,
+    /// Certificates for Kafka were renewed in their files: they begin anew, with what they committed.
+    ByRenewal,
+}
+
+fn run_once(config: &Config, shutdown: &Shutdown) -> Result<Ended, Failure> {
+    let part = shutdown.part();
+    let renewal = Renewal::watch(config, &part)
+        .map_err(|error| Failure::new(Exit::Software, "no thread for certificates").because(error))?;
+    runtime::run(config, &part)?;
+    Ok(if renewal.has_come() && !shutdown.is_draining() { Ended::ByRenewal } else { Ended::AsAsked })
 }
 
 /// The first signal drains, the second ends the process at once: its open transaction is aborted by the broker,

@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod bounds;
+pub mod certificates;
 pub mod client;
 pub mod consumer;
 pub mod dead_letters;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     draining: Arc<AtomicBool>,
+    above: Option<Arc<AtomicBool>>,
 }
 
 impl Shutdown {
@@ -18,6 +19,13 @@ impl Shutdown {
     /// Whether draining was asked for.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        let asked = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        asked(&self.draining) || self.above.as_deref().is_some_and(asked)
+    }
+
+    /// One for a part of what this one ends: what it is asked does not reach further.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { draining: Arc::default(), above: Some(Arc::clone(&self.draining)) }
     }
 }
