@@ -9,7 +9,7 @@ import torch
 
 from envelope import excitation, features, spectrum, synthesis
 from envelope.runner import load_onnx, upscale
-from train import augment, polish, prepare, refit, ridge, targets
+from train import augment, loop, polish, prepare, refit, ridge, state, targets
 from train.__main__ import main
 from train.batches import Segments, holes
 from train.config import Recipe
@@ -89,6 +89,53 @@ def test_the_live_variant_sees_no_later_frame(folder: Path, cache: Path, tmp_pat
     assert np.abs(before[:, :, -1] - after[:, :, -1]).max() > 1e-3
 
 
+def test_fewer_blocks_look_less_far_back_in_the_same_layout(folder: Path, cache: Path, tmp_path: Path):
+    predictor, layout = load_onnx(run(folder, cache, tmp_path, "--epochs", "1", "--variant", "live", "--blocks", "4"))
+    assert (layout.context_left, layout.core, layout.context_right) == (38, 4, 0)
+    assert predictor(np.ones((1, 192, layout.frames), np.float32))[0].shape == (1, 56, 4)
+    net = EnvelopeNet(16, 4, 2, 0.0).eval()
+    for block in net.blocks:
+        torch.nn.init.ones_(block.scale)
+    values = torch.randn(1, 192, 42, generator=torch.Generator().manual_seed(0))
+    values[:, 96:] = 1
+    for frame, heard in ((11, False), (12, True)):
+        changed = values.clone()
+        changed[:, :48, frame] += 3
+        assert bool((net(changed, 38)[0] != net(values, 38)[0]).any()) == heard
+
+
+def test_a_run_in_bfloat16_is_judged_and_exported_in_float32(folder: Path, cache: Path, tmp_path: Path):
+    path = run(folder, cache, tmp_path, "--epochs", "1", "--precision", "bfloat16")
+    gains, _ = load_onnx(path)[0](np.zeros((1, 192, 102), np.float32))
+    assert gains.dtype == np.float32
+    assert np.isfinite(gains).all()
+
+
+@pytest.mark.parametrize(("patience", "kept"), [(0, 3), (2, 1)])
+def test_without_patience_the_last_epoch_is_kept_and_with_it_the_best(patience: int, kept: int):
+    recipe = Recipe(channels=8, blocks=1, patience=patience)
+    progress = state.fresh(recipe)
+    for progress.epoch, figure in enumerate((1.0, 1.2, 1.1), start=1):
+        loop._keep_best(recipe, progress, {"epoch": progress.epoch, "loss": 1.0, "unseen_8000": figure})
+    assert progress.best_epoch == kept
+
+
+def test_a_hole_teaches_the_trunk_nothing():
+    levels = levels_of(0.1 * np.random.default_rng(0).standard_normal(20_000))
+    levels.hole = torch.zeros_like(levels.hole)
+    levels.hole[:, :, 40] = 1
+    gains = torch.zeros(1, levels.weight.shape[1] - 38, 56).requires_grad_()
+
+    def predict(values: torch.Tensor, delay: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return gains.transpose(1, 2), torch.zeros_like(gains).transpose(1, 2)
+
+    cutoff = torch.tensor([170.0])
+    loop.predictor_loss(predict, levels, cutoff, Recipe(), torch.zeros(1), judged=False)[0].backward()
+    touched = gains.grad.abs().amax(dim=(0, 1)) > 0
+    assert not touched[40]
+    assert touched[39]
+
+
 @pytest.mark.parametrize("variant", ["quality", "live"])
 def test_the_ridge_baseline_is_a_model_like_any_other(folder: Path, cache: Path, tmp_path: Path, variant: str):
     path = tmp_path / "ridge.onnx"
@@ -158,15 +205,29 @@ def test_an_emptied_band_of_a_voice_is_a_hole_and_a_quiet_instrument_is_not():
     assert not found[1].any()
 
 
+def test_the_trunk_learns_from_a_lossy_source_and_the_head_does_not(
+    folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    learnt = []
+    monkeypatch.setattr(loop, "Segments", lambda _, clips, frames: learnt.append({clip.source for clip in clips}))
+    monkeypatch.setattr("train.__main__.refit", lambda _, net, clips, cache: learnt.append({clip.source for clip in clips}))
+    flags = ["--out", str(tmp_path), "--cache", str(cache), "--no-variants", "--lossy", "speech_two", "--everything"]
+    main([str(folder), *flags, *TINY, "--epochs", "0", "--polish-steps", "0"])
+    assert learnt[0] == {"speech_one", "speech_two"}
+    assert learnt[-1] == {"speech_one"}
+    assert "without the lossy speech_two" in (tmp_path / "MODEL_CARD.md").read_text()
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(folder: Path, cache: Path, tmp_path: Path):
     run(folder, cache, tmp_path, "--epochs", "1")
     with pytest.raises(ValueError, match="another recipe"):
         run(folder, cache, tmp_path, "--epochs", "1", "--seed", "2")
 
 
-def test_an_unknown_source_is_refused(folder: Path, cache: Path, tmp_path: Path):
+@pytest.mark.parametrize("flag", ["--hold-back", "--lossy"])
+def test_an_unknown_source_is_refused(folder: Path, cache: Path, tmp_path: Path, flag: str):
     with pytest.raises(SystemExit, match="nobody"):
-        main([str(folder), "--out", str(tmp_path), "--cache", str(cache), "--no-variants", "--hold-back", "nobody"])
+        main([str(folder), "--out", str(tmp_path), "--cache", str(cache), "--no-variants", flag, "nobody"])
 
 
 def test_torch_features_equal_the_contracts():

@@ -11,7 +11,7 @@ import torch
 from envelope.constants import LAYOUTS
 
 from . import card, loop, prepare
-from .config import Recipe
+from .config import PRECISIONS, Recipe
 from .export import VERSION, build_net, write_onnx
 from .manifest import read_folder
 from .polish import polish
@@ -27,11 +27,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--cache", type=Path, help="band levels of the recordings (default: OUT/cache); may be shared by runs")
     parser.add_argument("--hold-back", default="", metavar="SOURCE,...", help="sources never learnt from, judged instead")
+    parser.add_argument("--lossy", default="", metavar="SOURCE,...", help="sources that a codec went over: not for the head")
     parser.add_argument("--everything", action="store_true", help="learn from the validation clips too (for the shipped model)")
     parser.add_argument("--start-from", type=Path, help="checkpoint of a run whose weights this one begins with")
     parser.add_argument("--no-variants", action="store_true", help="skip speed, room and codec variants")
     for setting in fields(Recipe):
-        choices = sorted(LAYOUTS) if setting.name == "variant" else None
+        choices = {"variant": sorted(LAYOUTS), "precision": PRECISIONS}.get(setting.name)
         kind = type(setting.default)
         parser.add_argument(f"--{setting.name.replace('_', '-')}", type=kind, default=setting.default, choices=choices)
     return parser.parse_args(arguments)
@@ -45,6 +46,11 @@ def trunk_of(checkpoint: Path | None) -> dict | None:
     return {"recipe": record["recipe"], "epoch": record["epoch"], "history": record["history"]}
 
 
+def named(text: str) -> set[str]:
+    """Sources of a comma-separated list."""
+    return {name for name in text.split(",") if name}
+
+
 def main(arguments: list[str] | None = None) -> Path:
     """Prepare, train, export; the ONNX file's path."""
     flags = parse(arguments)
@@ -53,17 +59,17 @@ def main(arguments: list[str] | None = None) -> Path:
     cache = flags.cache or flags.out / "cache"
     recordings = read_folder(flags.folder)
     clips = prepare.build(recordings, cache, recipe.seed, not flags.no_variants)
-    held_back = {name for name in flags.hold_back.split(",") if name}
-    unknown = held_back - {clip.source for clip in clips}
+    held_back, lossy = named(flags.hold_back), named(flags.lossy)
+    unknown = (held_back | lossy) - {clip.source for clip in clips}
     if unknown:
-        raise SystemExit(f"--hold-back names no source of {flags.folder}: {', '.join(sorted(unknown))}")
+        raise SystemExit(f"--hold-back or --lossy names no source of {flags.folder}: {', '.join(sorted(unknown))}")
     sets = loop.split(clips, held_back, flags.everything)
     state = loop.train(recipe, sets, cache, flags.out, flags.start_from)
     learnt = [one for one in recordings if one.source not in held_back and (one.split == "train" or flags.everything)]
     weights = state.best_weights or state.average.state_dict()
     if recipe.refit_batches:
         net = build_net(recipe, weights)
-        refit(recipe, net, sets.train, cache)
+        refit(recipe, net, [clip for clip in sets.train if clip.source not in lossy], cache)
         weights = net.state_dict()
     if recipe.polish_steps:
         weights = polish(recipe, weights, learnt, flags.out)
@@ -72,6 +78,7 @@ def main(arguments: list[str] | None = None) -> Path:
     summary = {
         "recipe": asdict(recipe),
         "held_back": sorted(held_back),
+        "lossy": sorted(lossy),
         "start_from": flags.start_from.parent.name if flags.start_from else None,
         "trunk": trunk_of(flags.start_from),
         "everything": flags.everything,

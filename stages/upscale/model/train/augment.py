@@ -12,8 +12,8 @@ from .prepare import BANDS
 GAUSSIAN_LOG_DEFICIT = 0.2507
 """log10 of the mean minus the mean of log10 of a Gaussian bin's power."""
 
-COMMON_CUTOFFS_HZ = (3500.0, 4000.0, 4000.0, 5512.5, 6000.0, 8000.0, 8000.0, 11025.0, 12000.0, 15500.0, 16000.0)
-"""Nyquist of the usual low rates, and usual codec low-passes."""
+COMMON_CUTOFFS_HZ = (3500.0, *3 * (4000.0,), 5512.5, 6000.0, *4 * (8000.0,), 11025.0, 12000.0, 15500.0, 16000.0)
+"""Nyquist of the usual low rates, and usual codec low-passes; the commonest more than once."""
 SLOPE_SHARE = 0.06
 """How far below the cutoff a resampler's -3 dB point may lie, as a share of the cutoff."""
 

@@ -20,7 +20,7 @@ adds the result to the untouched input. `CONTRACT.md` defines every number.
 
 * network: {parameters} parameters, {megabytes:.2f} MB, ConvNeXt-1D of {blocks} blocks of {channels} channels, {context}
 * trunk: {steps} steps of {batch} segments of {core} frames; running average after epoch {best_epoch} of {epochs}; seed {seed}
-* head: solved in closed form over {refit_batches} batches, with {wide} random features of the trunk
+* head: solved in closed form over {refit_batches} batches, with {wide} random features of the trunk{lossy}
 * waveform stage: {polish_steps} steps
 * data: {minutes:.0f} minutes of audio (table below); {held}
 """
@@ -61,6 +61,7 @@ def compose(recordings: list[Recording], run: dict, model: Path, parameters: int
     history = trunk["history"] if trunk else run["history"]
     live = recipe["variant"] == "live"
     held = f"held back: {', '.join(run['held_back'])}" if run["held_back"] else "no source held back"
+    lossy = f", without the lossy {', '.join(run['lossy'])}" if run.get("lossy") else ""
     head = INTRODUCTION.format(
         name=model.stem,
         parameters=f"{parameters:,}",
@@ -68,6 +69,7 @@ def compose(recordings: list[Recording], run: dict, model: Path, parameters: int
         context="causal, 21.3 ms look-ahead" if live else "19 frames (101 ms) of context either side",
         minutes=sum(recording.seconds for recording in recordings) / 60,
         held=held,
+        lossy=lossy,
         best_epoch=best_epoch,
         steps=best_epoch * learnt["steps"],
         **{key: recipe[key] for key in ("blocks", "channels", "polish_steps", "wide", "refit_batches")},

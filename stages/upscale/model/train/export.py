@@ -12,7 +12,7 @@ from .config import Recipe
 from .network import Deployed, EnvelopeNet, load_weights
 
 OPSET = 17
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 """Of the weights that this recipe makes; raised with every change of what is shipped."""
 
 

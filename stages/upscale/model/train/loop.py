@@ -66,7 +66,7 @@ def train(recipe: Recipe, sets: Sets, cache: Path, out: Path, start_from: Path |
         for name, segments in judges.items():
             row |= {f"{name}_{key}": value for key, value in judge(state.average, segments, recipe).items()}
         state.history.append(row)
-        _keep_best(state, row)
+        _keep_best(recipe, state, row)
         runs.save(checkpoint, state, recipe)
         _report(recipe, row, time.monotonic() - started)
     return state
@@ -105,6 +105,8 @@ def predictor_loss(
     if judged:
         weight = weight.clone()
         weight[:, :, TOP_BAND:] = 0
+    else:
+        weight = weight * (1 - levels.hole)[:, core]
     distance = envelope_distance(gains, gain_target(levels, recipe.geometric_share)[:, core], weight)
     return distance, mix_loss(mix, mix_target(levels, cutoff)[:, core], weight)
 
@@ -112,11 +114,16 @@ def predictor_loss(
 def _losses(
     net: EnvelopeNet, levels: Levels, cutoff: torch.Tensor, recipe: Recipe, generator: torch.Generator, augmented: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
+
+    def predict(values: torch.Tensor, delay: int) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=augmented and recipe.precision == "bfloat16"):
+            return net(values, delay)
+
     if augmented:
         heard = blur_input(network_input(low_pass(levels.source, cutoff, generator), cutoff), generator)
     else:
         heard = network_input(slope(levels.source, cutoff), cutoff)
-    return predictor_loss(net, levels, cutoff, recipe, heard, judged=not augmented)
+    return predictor_loss(predict, levels, cutoff, recipe, heard, judged=not augmented)
 
 
 def _step(recipe: Recipe, state: runs.RunState, segments: Segments, index: int) -> float:
@@ -143,9 +150,9 @@ def learning_rate(step: int, recipe: Recipe) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1)))
 
 
-def _keep_best(state: runs.RunState, row: dict[str, float]) -> None:
-    """Keep the average's weights where the held-back figure is best; without one, the last."""
-    figures = [value for key, value in row.items() if key.startswith("unseen_")]
+def _keep_best(recipe: Recipe, state: runs.RunState, row: dict[str, float]) -> None:
+    """Keep the average's weights where the held-back figure is best; without patience or figure, the last."""
+    figures = [value for key, value in row.items() if key.startswith("unseen_")] if recipe.patience else []
     score = sum(figures) / len(figures) if figures else -float(state.epoch)
     if score < state.best:
         state.best, state.best_epoch = score, state.epoch
@@ -153,7 +160,7 @@ def _keep_best(state: runs.RunState, row: dict[str, float]) -> None:
 
 
 def _stale(state: runs.RunState, recipe: Recipe, sets: Sets) -> bool:
-    return bool(sets.unseen) and state.epoch - state.best_epoch >= recipe.patience and state.epoch > 0
+    return bool(recipe.patience) and bool(sets.unseen) and state.epoch - state.best_epoch >= recipe.patience and state.epoch > 0
 
 
 def _report(recipe: Recipe, row: dict[str, float], seconds: float) -> None:

@@ -72,7 +72,7 @@ class WideHead(nn.Module):
 
 
 class EnvelopeNet(nn.Module):
-    """Features `[batch, 192, frames]` to log10 gains and mix `[batch, 56, frames - 38]`.
+    """Features `[batch, 192, frames]` to log10 gains and mix `[batch, 56, frames - 38]`, of fewer frames with fewer blocks.
 
     Levels are given to the trunk relative to the frame's own mean level, which is added back to the gains: what the net
     learns about a spectrum's shape holds at every loudness. The absolute level is one more input channel.
@@ -80,6 +80,7 @@ class EnvelopeNet(nn.Module):
 
     def __init__(self, channels: int = 128, blocks: int = 6, expansion: int = 2, dropout: float = 0.1, wide: int = 0) -> None:
         super().__init__()
+        self.context = STEM_KERNEL - 1 + blocks * (KERNEL - 1)
         self.stem = nn.Conv1d(FEATURE_CHANNELS + 1, channels, STEM_KERNEL)
         self.stem_norm = FrameNorm(channels)
         self.blocks = nn.ModuleList(Block(channels, expansion, dropout) for _ in range(blocks))
@@ -93,7 +94,10 @@ class EnvelopeNet(nn.Module):
 
     def trunk(self, features: Tensor, delay: int) -> tuple[Tensor, Tensor]:
         """Normed hidden state `[batch, frames - 38, channels]` and the output frames' own level `[batch, 1, frames - 38]`."""
-        value, mask = features[:, :FEATURE_BANDS], features[:, FEATURE_BANDS:]
+        # a causal layout offers more of the past than few blocks look at
+        spare = max(0, delay - self.context)
+        delay -= spare
+        value, mask = features[:, :FEATURE_BANDS, spare:], features[:, FEATURE_BANDS:, spare:]
         whole = torch.floor(mask)
         level = (value * whole).sum(dim=1, keepdim=True) / whole.sum(dim=1, keepdim=True).clamp(min=1)
         hidden = self.stem(torch.cat([(value - level) * whole, mask, level], dim=1)).transpose(1, 2)

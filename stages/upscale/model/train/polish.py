@@ -147,7 +147,7 @@ def polish(recipe: Recipe, weights: dict[str, Tensor], recordings: list[Recordin
     held = out / "polished.pt"
     if held.exists():
         return torch.load(held)
-    state = runs.fresh(recipe)
+    state = runs.fresh(recipe, wide=recipe.wide)
     state.net.load_state_dict(weights)
     state.average.load_state_dict(weights)
     waves = load(recordings)

@@ -28,12 +28,16 @@ class RunState:
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def fresh(recipe: Recipe, start_from: Path | None = None) -> RunState:
-    """The state before the first epoch, a function of the recipe and of the checkpoint whose weights it begins with."""
+def fresh(recipe: Recipe, start_from: Path | None = None, wide: int = 0) -> RunState:
+    """The state before the first epoch, a function of the recipe and of the checkpoint whose weights it begins with.
+
+    The wide head costs a third of a step and has nothing to say until it is solved: the band stage goes without.
+    """
     torch.manual_seed(recipe.seed)
-    net = EnvelopeNet(recipe.channels, recipe.blocks, recipe.expansion, recipe.dropout, recipe.wide)
+    net = EnvelopeNet(recipe.channels, recipe.blocks, recipe.expansion, recipe.dropout, wide)
     if start_from:
-        load_weights(net, torch.load(start_from, weights_only=False)["average"])
+        held = torch.load(start_from, weights_only=False)["average"]
+        load_weights(net, {name: weight for name, weight in held.items() if not name.startswith("wide.")})
     learnt = [weight for weight in net.parameters() if weight.requires_grad]
     decayed = [weight for weight in learnt if weight.dim() > 1]
     plain = [weight for weight in learnt if weight.dim() == 1]
