@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "infra/logs"
-PATIENCE = 60
+PATIENCE = 120
 # Lines of one place in ten seconds.
 REPEATS = 40
 
