@@ -1,6 +1,9 @@
 //! Each stage on its own, beside its limit where it has one; and the offline chain beside the sum of its stages.
 //!
-//! Run by `make bench`. The stages work as they do in a pipeline: from memory to memory, on one thread.
+//! Run by `make bench`; with names of groups (decode, chain, model), those alone. The stages work as they do in a pipeline: from memory to memory, on one thread.
+
+#[path = "stages/model.rs"]
+mod model;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -27,11 +30,25 @@ const CHUNK_BYTES: usize = 256 * 1024;
 fn main() -> Result<()> {
     let source = clip(SECONDS);
     let flac = file(Codec::Flac, &source)?;
-    let mut figures = decode("decode_flac", &flac)?;
-    figures.extend(decode("decode_wav", &file(Codec::Wav, &source)?)?);
-    figures.extend(chain(&flac)?);
-    report(&figures)
+    let groups: [Group<'_>; 4] = [
+        ("decode", &|| decode("decode_flac", &flac)),
+        ("decode", &|| decode("decode_wav", &file(Codec::Wav, &source)?)),
+        ("chain", &|| chain(&flac)),
+        ("model", &model::figures),
+    ];
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let known = |word: &String| groups.iter().any(|(name, _)| word == name);
+    ensure!(wanted.iter().all(known), "of {wanted:?} not all are groups: decode, chain, model");
+    for (name, run) in groups {
+        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
+            report(&run()?)?;
+        }
+    }
+    Ok(())
 }
+
+/// What is asked for by name, and how to get it.
+type Group<'a> = (&'a str, &'a dyn Fn() -> Result<Vec<Figure>>);
 
 fn file(codec: Codec, source: &[PcmBlock]) -> Result<Bytes> {
     let config = EncodeConfig { codec, ..EncodeConfig::default() };
