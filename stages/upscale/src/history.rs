@@ -1,5 +1,10 @@
 //! The latest samples of a stream, by their absolute index.
 
+/// Room that is given back: more than so many times what is held.
+const SPARE: usize = 3;
+/// What is held, for that purpose, at least: some 10 ms.
+const LEAST: usize = 512;
+
 /// Samples of each channel from `base` on; zero outside.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -51,6 +56,10 @@ impl History {
         let count = start.saturating_sub(self.base).min(self.planes[0].len() as u64);
         for plane in &mut self.planes {
             plane.drain(..count as usize);
+            // While nothing is known of the band, many times as much is held as ever after.
+            if plane.capacity() > SPARE * plane.len().max(LEAST) {
+                plane.shrink_to(2 * plane.len().max(LEAST));
+            }
         }
         self.base += count;
     }
@@ -76,5 +85,19 @@ mod tests {
         history.forget_before(12);
         assert_eq!(read(&history, 10), [0.0, 0.0, 3.0, 0.0, 0.0]);
         assert_eq!(history.end(), 13);
+    }
+
+    #[test]
+    fn room_that_is_not_used_any_more_is_given_back() {
+        let mut history = History::new(1, 0);
+        history.push(&[vec![1.0; 100_000]]);
+        history.forget_before(99_000);
+        assert!(history.planes[0].capacity() <= 2_000, "{}", history.planes[0].capacity());
+        for index in 0..1_000 {
+            history.push(&[vec![1.0; 256]]);
+            history.forget_before(99_000 + 256 * index);
+        }
+        assert!(history.planes[0].capacity() <= SPARE * 2_000);
+        assert_eq!(history.end(), 100_000 + 256_000);
     }
 }
