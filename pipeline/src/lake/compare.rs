@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::kafka::fault::KafkaFault;
 use crate::kafka::fetcher::{Fetcher, Polled};
 use crate::ports::InRecord;
-use crate::schema_registry::{RegistryAccess, RegistryError, SchemaRegistry};
+use crate::schema_registry::RegistryError;
 use crate::secret::SecretError;
 use std::time::Duration;
 use treble_analyse::arrow::error::ArrowError;
@@ -94,11 +94,7 @@ struct Filing(Reader);
 
 impl Filing {
     fn open(config: &Config, origin: Origin) -> Result<Self, CompareError> {
-        if origin == Origin::Logs {
-            return Ok(Self(Reader::logs()));
-        }
-        let registry = SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?;
-        Ok(Self(Reader::events(registry)))
+        Reader::open(origin, &config.registry, REGISTRY_TIMEOUT).map(Self)
     }
 
     /// Whether `record` is filed under a day before `first`.

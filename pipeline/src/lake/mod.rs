@@ -23,7 +23,7 @@ use crate::kafka::client;
 use crate::kafka::consumer::KafkaSource;
 use crate::ports::{Clock, PortError};
 use crate::runtime::Shutdown;
-use crate::schema_registry::{RegistryAccess, RegistryError, SchemaRegistry};
+use crate::schema_registry::RegistryError;
 use crate::secret::SecretError;
 use crate::telemetry::lake::LakeTelemetry;
 use crate::telemetry::metrics::Metrics;
@@ -79,8 +79,7 @@ const fn name(origin: Origin) -> &'static str {
 }
 
 /// The consumer group that stores records of `origin`.
-#[must_use]
-pub fn group(prefix: &str, origin: Origin) -> String {
+fn group(prefix: &str, origin: Origin) -> String {
     format!("{prefix}.{}", name(origin))
 }
 
@@ -111,22 +110,19 @@ pub fn start(
     clock: &Arc<dyn Clock>,
     shutdown: &Shutdown,
 ) -> Result<Vec<Running>, LakeStartError> {
-    let registry = SchemaRegistry::new(&RegistryAccess::read(&config.registry)?, REGISTRY_TIMEOUT)?;
-    let mut readers = vec![Reader::events(registry)];
-    if config.lake.logs {
-        readers.push(Reader::logs());
-    }
-    readers.into_iter().map(|reader| start_reader(config, reader, metrics, clock, shutdown)).collect()
+    let wanted = |origin: &Origin| *origin != Origin::Logs || config.lake.logs;
+    let start = |origin| start_reader(config, origin, metrics, clock, shutdown);
+    Origin::ALL.into_iter().filter(wanted).map(start).collect()
 }
 
 fn start_reader(
     config: &Config,
-    reader: Reader,
+    origin: Origin,
     metrics: &Metrics,
     clock: &Arc<dyn Clock>,
     shutdown: &Shutdown,
 ) -> Result<Running, LakeStartError> {
-    let origin = reader.origin();
+    let reader = Reader::open::<LakeStartError>(origin, &config.registry, REGISTRY_TIMEOUT)?;
     let name = name(origin);
     let topic = topic(&Topics::new(&config.prefix)?, origin);
     let group = group(&config.prefix, origin);

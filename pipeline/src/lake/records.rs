@@ -1,7 +1,10 @@
 //! Records on their way to rows: for those who store them, and those who only look.
 
+use crate::config::RegistryConfig;
 use crate::ports::InRecord;
-use crate::schema_registry::{RegistryError, SchemaRegistry};
+use crate::schema_registry::{RegistryAccess, RegistryError, SchemaRegistry};
+use crate::secret::SecretError;
+use std::time::Duration;
 use treble_analyse::arrow::error::ArrowError;
 use treble_analyse::lines;
 use treble_analyse::rows::{Decoder, Record, Rows};
@@ -46,12 +49,21 @@ pub(super) struct Batch {
 }
 
 impl Reader {
-    pub(super) fn events(registry: SchemaRegistry) -> Self {
-        Self::Events(Box::new((Decoder::new(), registry)))
-    }
-
-    pub(super) fn logs() -> Self {
-        Self::Logs(lines::Decoder::default())
+    /// A reader of `origin`; no question to the registry takes longer than `patience`.
+    ///
+    /// # Errors
+    /// The registry, or what opens it.
+    pub(super) fn open<E>(origin: Origin, config: &RegistryConfig, patience: Duration) -> Result<Self, E>
+    where
+        E: From<SecretError> + From<RegistryError>,
+    {
+        Ok(match origin {
+            Origin::Events => {
+                let registry = SchemaRegistry::new(&RegistryAccess::read(config)?, patience)?;
+                Self::Events(Box::new((Decoder::new(), registry)))
+            }
+            Origin::Logs => Self::Logs(lines::Decoder::default()),
+        })
     }
 
     pub(super) const fn origin(&self) -> Origin {

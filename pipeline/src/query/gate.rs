@@ -53,12 +53,9 @@ impl Gate {
             return Err(GateError::Open);
         }
         let gate = Self { tokens, live, clock, observer };
-        if let Some(path) = &gate.tokens {
-            let text = secret::read(KEY, path)?;
-            let entries = parse(text.reveal()).collect::<Result<Vec<_>, _>>()?;
-            if entries.is_empty() {
-                return Err(GateError::Nobody);
-            }
+        let entries = gate.lines()?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        if !gate.is_open() && entries.is_empty() {
+            return Err(GateError::Nobody);
         }
         Ok(gate)
     }
@@ -130,7 +127,7 @@ impl Gate {
     }
 
     fn entry(&self, wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
-        self.tokens().unwrap_or_default().into_iter().find(wanted)
+        self.entries().into_iter().find(wanted)
     }
 
     /// Remembers that `name` was let in at the door `protocol`, or was not.
@@ -152,11 +149,17 @@ impl Gate {
     }
 
     /// The file as it is now: a token that was taken away opens no door any more. A line that cannot be read lets nobody in.
-    fn tokens(&self) -> Result<Vec<Entry>, SecretError> {
+    fn entries(&self) -> Vec<Entry> {
+        let lines = self.lines().inspect_err(|error| tracing::error!(%error, "nobody is let in"));
+        let told = |line: Result<Entry, GateError>| {
+            line.inspect_err(|error| tracing::error!(%error, "nobody is let in by this line")).ok()
+        };
+        lines.unwrap_or_default().into_iter().filter_map(told).collect()
+    }
+
+    fn lines(&self) -> Result<Vec<Result<Entry, GateError>>, SecretError> {
         let Some(path) = &self.tokens else { return Ok(Vec::new()) };
-        let text =
-            secret::read(KEY, path).inspect_err(|error| tracing::error!(%error, "nobody is let in"))?;
-        Ok(parse(text.reveal()).filter_map(Result::ok).collect())
+        Ok(parse(secret::read(KEY, path)?.reveal()).collect())
     }
 }
 

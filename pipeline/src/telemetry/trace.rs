@@ -31,7 +31,7 @@ pub struct Traces {
 pub struct Lost {
     /// How many.
     pub spans: u64,
-    /// The collector's address.
+    /// The collector's address, as messages may show it.
     pub endpoint: String,
 }
 

@@ -90,7 +90,7 @@ impl Exporter {
         std::thread::Builder::new().name("traces".to_owned()).spawn(move || sender.run(&messages))?;
         Ok(Self {
             queue,
-            endpoint: config.traces.endpoint.as_deref().unwrap_or_default().into(),
+            endpoint: shown(config).into(),
             offered: Arc::default(),
             ok: counters.of(Sent::Ok).clone(),
             dropped: counters.of(Sent::Dropped).clone(),
@@ -191,10 +191,15 @@ pub fn reach(config: &Config) -> Result<(), TraceError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
     let exporter = exporter(config)?;
-    runtime.block_on(exporter.export(Vec::new())).map_err(|error| TraceError::Refused {
-        endpoint: config.traces.endpoint.clone().unwrap_or_default(),
-        detail: error.to_string(),
-    })
+    runtime
+        .block_on(exporter.export(Vec::new()))
+        .map_err(|error| TraceError::Refused { endpoint: shown(config), detail: error.to_string() })
+}
+
+/// The address, as messages may show it.
+fn shown(config: &Config) -> String {
+    let endpoint = config.traces.endpoint.clone().unwrap_or_default();
+    secret::mask_user_info(&endpoint).unwrap_or(endpoint)
 }
 
 fn exporter(config: &Config) -> Result<SpanExporter, TraceError> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::tables::{KAFKA_OFFSET, comment};
+use crate::tables::{KAFKA_OFFSET, RAW, comment};
 use bytes::Bytes;
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
@@ -108,6 +108,7 @@ fn every_field_of_a_line_is_a_documented_column() {
         assert_eq!(schema.field(at).name(), field.name);
         assert!(comment(schema.field(at)).is_some());
     }
+    assert_eq!(schema.field(FIELDS.len()).name(), RAW);
 }
 
 proptest! {
