@@ -1,6 +1,9 @@
 //! Kafka behind passwords (SASL_SSL, SCRAM-SHA-512) and behind certificates (mTLS), metrics behind TLS and a token: who may enter works, who
 //! may not is told why, and what is renewed in its file counts without a restart.
 
+#[path = "secure/readers.rs"]
+mod readers;
+
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -216,7 +216,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 
 /// Hands every dead letter that is there now to `each`.
 fn each(config: &Config, each: impl FnMut(Letter)) -> Result<(), Failure> {
-    let fetcher = Fetcher::connect(&config.kafka, &registry::topics(config).dlq())?;
+    let mut fetcher = Fetcher::connect(&config.kafka, &registry::topics(config).dlq())?;
     let beginnings = fetcher.beginnings(None)?;
     each_from(fetcher, &beginnings, each)
 }

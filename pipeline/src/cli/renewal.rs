@@ -3,7 +3,6 @@
 use crate::config::Config;
 use crate::kafka::certificates::Certificates;
 use crate::runtime::Shutdown;
-use crate::telemetry::log::event::Event;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,19 +26,16 @@ impl Renewal {
     /// The system gives no thread.
     pub(super) fn watch(config: &Config, stages: &Shutdown) -> io::Result<Self> {
         let (come, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let Some(mut certificates) = Certificates::of(&config.kafka) else {
+        let mut certificates = Certificates::of(&config.kafka);
+        if certificates.is_empty() {
             return Ok(Self { come, ended, thread: None });
-        };
+        }
         let (tell, end, stages) = (Arc::clone(&come), Arc::clone(&ended), stages.clone());
         let watch = move || {
             while !end.load(Ordering::Acquire) {
                 thread::park_timeout(LOOK);
                 if certificates.are_renewed() {
-                    let event = Event::SecretChanged.text();
-                    tracing::info!(
-                        event,
-                        "certificates for Kafka were renewed; the stages begin anew with them"
-                    );
+                    tracing::info!("the stages begin anew, with the new certificates");
                     tell.store(true, Ordering::Release);
                     return stages.drain();
                 }

@@ -52,7 +52,7 @@ impl Tap {
         let config = context.load(&context.options.request())?.config;
         let clock = SystemClock::new();
         let mut fetcher = Fetcher::connect(&config.kafka, &self.topic(&config))?;
-        let positions = self.positions(&fetcher, clock.unix_us() / 1_000)?;
+        let positions = self.positions(&mut fetcher, clock.unix_us() / 1_000)?;
         fetcher.start(&positions)?;
         let mut shown = 0;
         let mut answered = clock.now();
@@ -84,7 +84,7 @@ impl Tap {
         if own { whole } else { self.topic.clone() }
     }
 
-    fn positions(&self, fetcher: &Fetcher, now_ms: i64) -> Result<Vec<Position>, Failure> {
+    fn positions(&self, fetcher: &mut Fetcher, now_ms: i64) -> Result<Vec<Position>, Failure> {
         let place = self.from.unwrap_or(if self.follow { Place::End } else { Place::Beginning });
         let mut positions = fetcher.beginnings(place.since_ms(now_ms))?;
         if let Some(wanted) = self.partition {

@@ -1,5 +1,6 @@
 //! Where a topic's partitions begin and end.
 
+use super::client;
 use super::login::ClientSettings;
 use crate::ports::PortError;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -43,9 +44,7 @@ impl LogBounds {
                 Ok(bounds)
             }
             Err(error) => {
-                // Closing can hang while brokers are gone (rust-rdkafka #509).
-                let close = std::thread::Builder::new().name("bounds-close".to_owned());
-                close.spawn(move || drop(reader)).map(drop).ok();
+                client::close_aside(reader);
                 Err(PortError::Retriable(format!("{} [{partition}]: {error}", self.topic)))
             }
         }

@@ -1,8 +1,10 @@
 //! Certificates of clients, followed in their files.
 //!
-//! librdkafka reads them when a client is made, and never again: whoever wants new ones used makes new clients.
+//! librdkafka reads them when a client is made, and never again: whoever wants new ones used makes new clients. A reader does so by
+//! itself ([`super::fetcher`], [`super::lag`]); stages, whose state hangs on their clients, end and begin anew.
 
 use crate::config::KafkaConfig;
+use crate::telemetry::log::event::Event;
 use crate::tls::{Files, Named, trusting};
 use std::path::PathBuf;
 
@@ -17,9 +19,9 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Those of `config`, as they are now; `None` where it names none.
+    /// Those of `config`, as they are now.
     #[must_use]
-    pub fn of(config: &KafkaConfig) -> Option<Self> {
+    pub fn of(config: &KafkaConfig) -> Self {
         let KafkaConfig { ssl_ca_file, ssl_certificate_file, ssl_key_file, .. } = config;
         let authority = ssl_ca_file.clone().map(|path| Named { key: "kafka.ssl_ca_file", path });
         let own = Files::named(
@@ -27,9 +29,14 @@ impl Certificates {
             ("kafka.ssl_key_file", ssl_key_file.as_ref()),
         );
         let mut certificates = Self { authority, own, known: Vec::new(), refused: None };
-        certificates.paths().next()?;
         certificates.known = certificates.read();
-        Some(certificates)
+        certificates
+    }
+
+    /// Whether the configuration names none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
     }
 
     fn paths(&self) -> impl Iterator<Item = &PathBuf> {
@@ -53,6 +60,7 @@ impl Certificates {
         let fit = own.and_then(|()| self.authority.as_ref().map_or(Ok(()), |file| trusting(file).map(drop)));
         match fit {
             Ok(()) => {
+                tracing::info!(event = Event::SecretChanged.text(), "certificates for Kafka were renewed");
                 self.known = found;
                 true
             }
@@ -81,7 +89,7 @@ mod tests {
         assert!(made.status.success(), "openssl: {made:?}; set-up with --tests installs it");
     }
 
-    fn certificates(folder: &Path) -> Option<Certificates> {
+    fn certificates(folder: &Path) -> Certificates {
         let mut request = Request::default();
         request.set("kafka.security_protocol", "SSL", "--test");
         for (key, name) in [
@@ -102,7 +110,7 @@ mod tests {
         for name in ["one", "own", "next"] {
             make(folder, name);
         }
-        let mut certificates = certificates(folder).unwrap();
+        let mut certificates = certificates(folder);
         assert!(!certificates.are_renewed());
         fs::copy(folder.join("next.key"), folder.join("own.key")).unwrap();
         assert!(!certificates.are_renewed(), "its certificate is not there yet");

@@ -13,6 +13,13 @@ pub fn library_version() -> String {
     rdkafka::util::get_rdkafka_version().1
 }
 
+/// Closes clients on a thread of their own: closing can hang while brokers are gone (rust-rdkafka #509).
+pub(super) fn close_aside(clients: impl Send + 'static) {
+    let close = std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || drop(clients));
+    // Where no thread is to be had, they were closed here instead.
+    close.map(drop).ok();
+}
+
 /// What every client needs to reach the cluster.
 pub fn base(config: &KafkaConfig) -> Result<ClientSettings, SecretError> {
     let mut client = ClientSettings::new(config)?;

@@ -1,5 +1,6 @@
 //! Reads a topic's committed records from where one likes, as a member of no group.
 
+use super::certificates::Certificates;
 use super::fault::{KafkaFault, Listener};
 use super::login::ClientSettings;
 use super::{client, headers};
@@ -10,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,9 +41,12 @@ pub enum Polled {
 /// Reads one topic.
 pub struct Fetcher {
     settings: ClientSettings,
+    certificates: Certificates,
     consumer: BaseConsumer<Listener>,
     listener: Listener,
     topic: Arc<str>,
+    /// Where each partition that is read goes on.
+    next: BTreeMap<i32, i64>,
     /// Partitions not yet read to their end.
     unread: BTreeSet<i32>,
     /// Partitions whose end is not known to be reached now.
@@ -61,20 +65,22 @@ impl Fetcher {
         let listener = Listener::new(&config.bootstrap_servers);
         let mut settings = client::consumer(config, &format!("{topic}.reader"))?;
         settings.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
-        let consumer =
-            settings.create_with_context(listener.clone()).map_err(|error| KafkaFault::client(&error))?;
+        let certificates = Certificates::of(config);
         Ok(Self {
+            consumer: consumer(&settings, &listener)?,
             settings,
-            consumer,
+            certificates,
             listener,
             topic: topic.into(),
+            next: BTreeMap::new(),
             unread: BTreeSet::new(),
             behind: BTreeSet::new(),
         })
     }
 
     /// The beginnings of all partitions, or of what came at or after `since_ms` (Unix time).
-    pub fn beginnings(&self, since_ms: Option<i64>) -> Result<Vec<Position>, KafkaFault> {
+    pub fn beginnings(&mut self, since_ms: Option<i64>) -> Result<Vec<Position>, KafkaFault> {
+        self.follow_secrets()?;
         let metadata = self.consumer.fetch_metadata(Some(&self.topic), PATIENCE);
         let metadata = metadata.map_err(|error| self.fault(&error, "describe the topic"))?;
         let found =
@@ -112,34 +118,50 @@ impl Fetcher {
 
     /// Begins to read at `positions`, and nowhere else.
     pub fn start(&mut self, positions: &[Position]) -> Result<(), KafkaFault> {
+        self.next = positions.iter().map(|position| (position.partition, position.offset)).collect();
+        self.unread = self.next.keys().copied().collect();
+        self.go_on()
+    }
+
+    fn go_on(&mut self) -> Result<(), KafkaFault> {
+        self.behind = self.next.keys().copied().collect();
         let wanted: Vec<_> =
-            positions.iter().map(|position| (position.partition, Offset::Offset(position.offset))).collect();
+            self.next.iter().map(|(&partition, &offset)| (partition, Offset::Offset(offset))).collect();
         let list = self.list(&wanted)?;
-        self.unread = positions.iter().map(|position| position.partition).collect();
-        self.behind = self.unread.clone();
         self.consumer.assign(&list).map_err(|error| self.fault(&error, "read"))
+    }
+
+    /// Tells the client of a new password; where certificates are new, another client goes on where this one is.
+    fn follow_secrets(&mut self) -> Result<(), KafkaFault> {
+        self.settings.renew(self.consumer.client());
+        if !self.certificates.are_renewed() {
+            return Ok(());
+        }
+        let anew = consumer(&self.settings, &self.listener)?;
+        client::close_aside(std::mem::replace(&mut self.consumer, anew));
+        self.go_on()
     }
 
     /// What comes next, waiting for `timeout` at most.
     pub fn poll(&mut self, timeout: Duration) -> Result<Polled, KafkaFault> {
-        match self.consumer.poll(timeout) {
-            None => {
-                // While nothing comes there is time, and perhaps a reason.
-                self.settings.renew(self.consumer.client());
-                Ok(Polled::Nothing)
-            }
+        let fault = match self.consumer.poll(timeout) {
+            None => None,
             Some(Ok(message)) => {
                 self.behind.insert(message.partition());
-                Ok(Polled::Record(self.record(&message)))
+                self.next.insert(message.partition(), message.offset() + 1);
+                return Ok(Polled::Record(self.record(&message)));
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 self.unread.remove(&partition);
                 self.behind.remove(&partition);
-                Ok(if self.unread.is_empty() { Polled::AtEnd } else { Polled::Nothing })
+                return Ok(if self.unread.is_empty() { Polled::AtEnd } else { Polled::Nothing });
             }
-            Some(Err(error)) if is_passing(&error) => Ok(Polled::Nothing),
-            Some(Err(error)) => Err(self.fault(&error, "read")),
-        }
+            Some(Err(error)) if is_passing(&error) => None,
+            Some(Err(error)) => Some(self.fault(&error, "read")),
+        };
+        // While nothing comes there is time, and perhaps a reason.
+        self.follow_secrets()?;
+        fault.map_or(Ok(Polled::Nothing), Err)
     }
 
     /// Whether every partition was read to its end, as it was when it was reached.
@@ -190,6 +212,10 @@ impl Fetcher {
     fn fault(&self, error: &KafkaError, action: &str) -> KafkaFault {
         KafkaFault::of(error, action, &self.listener)
     }
+}
+
+fn consumer(settings: &ClientSettings, listener: &Listener) -> Result<BaseConsumer<Listener>, KafkaFault> {
+    settings.create_with_context(listener.clone()).map_err(|error| KafkaFault::client(&error))
 }
 
 /// Whether librdkafka mends `error` by itself.

@@ -5,6 +5,7 @@
 //! for open transactions.
 
 use super::admin::Admin;
+use super::certificates::Certificates;
 use super::client;
 use super::fault::{KafkaFault, Listener};
 use super::login::ClientSettings;
@@ -33,6 +34,7 @@ const INTERNAL: &str = "__";
 pub struct KafkaCluster {
     config: KafkaConfig,
     settings: ClientSettings,
+    certificates: Certificates,
     clock: Arc<dyn Clock>,
     listener: Listener,
     admin: Admin,
@@ -67,6 +69,7 @@ impl KafkaCluster {
             everything: reader("read_uncommitted")?,
             groups: BTreeMap::new(),
             settings: client::base(config)?,
+            certificates: Certificates::of(config),
             admin: Admin::connect(config)?,
             config: config.clone(),
             clock,
@@ -74,10 +77,12 @@ impl KafkaCluster {
         })
     }
 
-    /// Begins anew where the password is another: four clients and one a group would have to be told.
-    fn follow_login(&mut self) -> Result<(), KafkaFault> {
-        if self.settings.is_renewed() {
-            *self = Self::connect(&self.config, Arc::clone(&self.clock))?;
+    /// Begins anew where the password or a certificate is another: four clients and one a group would have to be told.
+    fn follow_secrets(&mut self) -> Result<(), KafkaFault> {
+        let (password, certificates) = (self.settings.is_renewed(), self.certificates.are_renewed());
+        if password || certificates {
+            let anew = Self::connect(&self.config, Arc::clone(&self.clock))?;
+            client::close_aside(std::mem::replace(self, anew));
         }
         Ok(())
     }
@@ -176,7 +181,7 @@ impl KafkaCluster {
 
 impl Cluster for KafkaCluster {
     fn groups(&mut self) -> Result<Vec<Group>, KafkaFault> {
-        self.follow_login()?;
+        self.follow_secrets()?;
         let list = self.everything.fetch_group_list(None, PATIENCE);
         let list = list.map_err(|error| self.fault(&error, "list groups"))?;
         // Connect's workers, among others, are groups too, and read nothing.

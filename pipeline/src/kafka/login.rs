@@ -1,7 +1,7 @@
 //! The password of clients, followed in its file: who changes it there need not start anything anew.
 //!
 //! A client that is built reads it; one that lives is told of a new one ([`ClientSettings::renew`]), or is built anew by who owns it
-//! ([`ClientSettings::is_renewed`]). Certificates cannot be told to a client ([`super::certificates`]).
+//! ([`ClientSettings::is_renewed`]). Certificates can only be taken by a new client ([`super::certificates`]).
 
 use crate::config::KafkaConfig;
 use crate::secret::{self, Secret, SecretError};

@@ -5,6 +5,7 @@
 //! reader then waits until the last stable offset has passed the end of the log as it was seen: only then is
 //! every state record of the position's transaction visible.
 
+use super::client;
 use super::login::ClientSettings;
 use crate::ports::{Clock, Durable, PortError, StateLog};
 use bytes::Bytes;
@@ -167,7 +168,7 @@ impl StateLog for KafkaStateLog {
         let durable = self.durable(&readers, partition);
         match durable {
             Ok(_) => self.readers = Some(readers),
-            Err(_) => readers.discard(),
+            Err(_) => client::close_aside(readers),
         }
         durable
     }
@@ -184,13 +185,6 @@ impl Readers {
         let mut uncommitted = settings.clone();
         uncommitted.set("isolation.level", "read_uncommitted");
         Ok(Self { committed: build(&committed)?, uncommitted: build(&uncommitted)? })
-    }
-
-    /// Closes the clients on a thread of their own: closing can hang while brokers are gone (rust-rdkafka #509).
-    fn discard(self) {
-        let close = std::thread::Builder::new().name("state-close".to_owned()).spawn(move || drop(self));
-        // Where no thread is to be had, the clients were closed here instead.
-        close.map(drop).ok();
     }
 }
 

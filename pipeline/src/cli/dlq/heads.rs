@@ -9,13 +9,13 @@ use serde_json::Value;
 /// The latest dead letters, `most` of each partition at most, as `treble dlq list` tells them: reason, stage, stream and trace,
 /// neither the value nor the headers of what was refused.
 pub(in crate::cli) fn heads(config: &Config, most: i64) -> Result<Vec<Value>, Failure> {
-    let fetcher = Fetcher::connect(&config.kafka, &registry::topics(config).dlq())?;
+    let mut fetcher = Fetcher::connect(&config.kafka, &registry::topics(config).dlq())?;
+    let beginnings = fetcher.beginnings(None)?;
     let latest = |beginning: Position| -> Result<Position, Failure> {
         let offset = beginning.offset.max(fetcher.end(beginning.partition)? - most);
         Ok(Position { offset, ..beginning })
     };
-    let positions: Vec<Position> =
-        fetcher.beginnings(None)?.into_iter().map(latest).collect::<Result<_, _>>()?;
+    let positions = beginnings.into_iter().map(latest).collect::<Result<Vec<_>, _>>()?;
     let mut heads = Vec::new();
     each_from(fetcher, &positions, |letter: Letter| heads.push(summary(&letter)))?;
     Ok(heads)
