@@ -20,6 +20,15 @@ pub fn chunk_frames(spec: PcmSpec) -> usize {
     by_time.clamp(1, by_size)
 }
 
+/// Makes room in `plane` for `more` frames of a block of `chunk`: twice what it holds then, as a vector does by itself, but no more
+/// than the block takes.
+pub fn make_room(plane: &mut Vec<f32>, more: usize, chunk: usize) {
+    let wanted = plane.len() + more;
+    if wanted > plane.capacity() {
+        plane.reserve_exact(chunk.min(2 * wanted).saturating_sub(plane.len()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use crate::resume::Resume;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
-use treble_core::grid::chunk_frames;
+use treble_core::grid::{chunk_frames, make_room};
 use treble_core::{Fact, Outbox, PcmBlock, PcmSpec, StageError};
 
 /// Where the reader leaves what the stage hands on. Shared by the two, which never run at once.
@@ -99,6 +99,7 @@ impl Assembler {
         while !range.is_empty() {
             let take = range.len().min(self.room());
             for (to, from) in self.planes.iter_mut().zip(planes) {
+                make_room(to, take, self.chunk);
                 to.extend_from_slice(&from[range.start..range.start + take]);
             }
             range.start += take;

@@ -101,6 +101,8 @@ impl Stream {
         let left = whole.remainder().len();
         let emitted_any = pending.len() > left;
         pending.drain(..pending.len() - left);
+        // Of most streams there are thousands: none keeps room for more than what waits.
+        pending.shrink_to(chunk_samples);
         self.pending = pending;
         self.move_restart(block, emitted_any);
         Ok(clipped)

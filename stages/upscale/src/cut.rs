@@ -1,7 +1,7 @@
 //! Cuts output into blocks on the grid of [`treble_core::grid`].
 
 use std::collections::VecDeque;
-use treble_core::grid::chunk_frames;
+use treble_core::grid::{chunk_frames, make_room};
 use treble_core::{Fact, Outbox, PcmBlock, PcmSpec};
 
 /// Gathers output frames and emits them as blocks `[k·n, (k+1)·n)`; the last block of a stream may be short.
@@ -51,6 +51,7 @@ impl Cutter {
         while at < frames {
             let take = (self.chunk - self.held[0].len()).min(frames - at);
             for (held, plane) in self.held.iter_mut().zip(planes) {
+                make_room(held, take, self.chunk);
                 held.extend_from_slice(&plane[at..at + take]);
             }
             at += take;

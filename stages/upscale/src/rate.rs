@@ -9,6 +9,7 @@
 //! bit. The other pairs (44,101 Hz, 1 Hz), whose FFT would be huge, take a windowed sinc evaluated at exactly
 //! known phases ([`sinc`]), which needs nothing but its own length to be restored.
 
+mod converters;
 mod fft;
 mod sinc;
 

@@ -4,9 +4,12 @@
 //! one before, so block `b` gives output frames `[b·O - O/2, (b+1)·O - O/2)` and depends on blocks `b-1` and
 //! `b` only. `I` and `O` are even, which makes the filter's delay of `I/2` input frames a whole number of
 //! output frames.
+//!
+//! A stream keeps the block before, and borrows the rest, of which there is far more, from its thread ([`converters`]).
 
+use super::converters::{self, Pair, Ticket};
 use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
-use rubato::{Fft, FixedSync, Indexing, Resampler as _, WindowFunction};
+use rubato::{Fft, Indexing, Resampler as _};
 use treble_core::SampleRate;
 
 /// The longest block, in frames of either side, and in seconds: beyond it the FFT costs more delay and memory
@@ -40,15 +43,15 @@ const fn gcd(mut a: u64, mut b: u64) -> u64 {
 
 #[derive(Debug)]
 pub(super) struct FftRate {
-    fft: Fft<f32>,
+    pair: Pair,
+    /// What this stream left in the thread's converter.
+    ticket: Ticket,
     edge_hz: f64,
-    block_in: usize,
-    block_out: usize,
-    /// Input frames that wait for a whole block.
-    waiting: Vec<Vec<f32>>,
+    /// The block that was converted last (silence, where a stream begins), then input frames that wait for a whole one.
+    held: Vec<Vec<f32>>,
     /// Input frames still to be ignored, up to the next block's beginning.
     ignore: usize,
-    /// Output frames still to be dropped: the filter's delay, or the warm-up block.
+    /// Output frames still to be dropped: the filter's delay.
     drop: usize,
     next_output: u64,
 }
@@ -57,27 +60,18 @@ impl FftRate {
     /// A converter fed from input frame `from`; `None` where the pair of rates needs too large a block.
     pub(super) fn new(input: SampleRate, output: SampleRate, channels: usize, from: u64) -> Option<Self> {
         let (block_in, block_out) = block(input, output)?;
-        let fft = Fft::new_custom(
-            input.hz() as usize,
-            output.hz() as usize,
-            block_in,
-            1,
-            channels,
-            WindowFunction::BlackmanHarris2,
-            FixedSync::Both,
-        )
-        .ok()?;
-        debug_assert_eq!((fft.fft_size_in(), fft.fft_size_out()), (block_in, block_out));
-        let edge_hz = f64::from(fft.cutoff()) * f64::from(input.hz()) / 2.0;
+        let pair = Pair { input, output, block_in, block_out, channels };
+        let cutoff = converters::with(&pair, |converter| converter.fft.cutoff())?;
+        let edge_hz = f64::from(cutoff) * f64::from(input.hz()) / 2.0;
         let first = from.div_ceil(block_in as u64);
         let ignore = usize::try_from(first * block_in as u64 - from).ok()?;
-        let (drop, next_output) = if first == 0 {
-            (block_out / 2, 0)
+        let (held, drop, next_output) = if first == 0 {
+            (vec![0.0; block_in], block_out / 2, 0)
         } else {
-            (block_out, (first + 1) * block_out as u64 - block_out as u64 / 2)
+            (Vec::new(), 0, (first + 1) * block_out as u64 - block_out as u64 / 2)
         };
-        let waiting = vec![Vec::new(); channels];
-        Some(Self { fft, edge_hz, block_in, block_out, waiting, ignore, drop, next_output })
+        let (held, ticket) = (vec![held; channels], Ticket::default());
+        Some(Self { pair, ticket, edge_hz, held, ignore, drop, next_output })
     }
 
     pub(super) fn next_output(&self) -> u64 {
@@ -90,24 +84,25 @@ impl FftRate {
 
     /// The first frame of the block before the one that gives `output`.
     pub(super) fn restart_frame(&self, output: u64) -> u64 {
-        let block = (output + self.block_out as u64 / 2) / self.block_out as u64;
-        if block == 0 { 0 } else { (block - 1) * self.block_in as u64 }
+        let block_out = self.pair.block_out as u64;
+        let block = (output + block_out / 2) / block_out;
+        if block == 0 { 0 } else { (block - 1) * self.pair.block_in as u64 }
     }
 
     pub(super) fn push(&mut self, planes: &[Vec<f32>]) -> Vec<Vec<f32>> {
         let skip = self.ignore.min(planes[0].len());
         self.ignore -= skip;
-        for (waiting, plane) in self.waiting.iter_mut().zip(planes) {
-            waiting.extend_from_slice(&plane[skip..]);
+        for (held, plane) in self.held.iter_mut().zip(planes) {
+            held.extend_from_slice(&plane[skip..]);
         }
-        self.run(self.waiting[0].len() / self.block_in)
+        self.run((self.held[0].len() / self.pair.block_in).saturating_sub(1))
     }
 
     /// The last `missing` output frames, the stream continued by silence.
     pub(super) fn finish(&mut self, missing: usize) -> Vec<Vec<f32>> {
-        let blocks = (missing + self.drop).div_ceil(self.block_out);
-        for waiting in &mut self.waiting {
-            waiting.resize(blocks * self.block_in, 0.0);
+        let blocks = (missing + self.drop).div_ceil(self.pair.block_out);
+        for held in &mut self.held {
+            held.resize((1 + blocks) * self.pair.block_in, 0.0);
         }
         let mut out = self.run(blocks);
         for plane in &mut out {
@@ -116,22 +111,29 @@ impl FftRate {
         out
     }
 
-    /// Converts the first `blocks` blocks that wait.
+    /// Converts the first `blocks` blocks after the one that was converted last.
     fn run(&mut self, blocks: usize) -> Vec<Vec<f32>> {
-        let (channels, frames) = (self.waiting.len(), self.waiting[0].len());
-        let mut out = vec![vec![0.0; blocks * self.block_out]; channels];
+        let Pair { block_in, block_out, channels, .. } = self.pair;
+        let mut out = vec![vec![0.0; blocks * block_out]; channels];
         if blocks > 0 {
-            let from = SequentialSliceOfVecs::new(&self.waiting, channels, frames).expect("equal planes");
-            let mut to = SequentialSliceOfVecs::new_mut(&mut out, channels, blocks * self.block_out)
-                .expect("equal planes");
-            for block in 0..blocks {
-                let at =
-                    Indexing::new().input_offset(block * self.block_in).output_offset(block * self.block_out);
-                self.fft.process_into_buffer(&from, &mut to, Some(&at)).expect("whole blocks on both sides");
-            }
+            let (held, ticket) = (&self.held, &mut self.ticket);
+            converters::with(&self.pair, |converter| {
+                if !converter.enter(ticket) {
+                    converter.fft.reset();
+                    // What it gives is known; what it leaves in the converter is what the next block is added to.
+                    convert(&mut converter.fft, held, 0, &mut converter.warm_up, 0);
+                }
+                for block in 0..blocks {
+                    convert(&mut converter.fft, held, (block + 1) * block_in, &mut out, block * block_out);
+                }
+                *ticket = converter.leave();
+            })
+            .expect("it was built when the stream began");
         }
-        for plane in &mut self.waiting {
-            plane.drain(..blocks * self.block_in);
+        for plane in &mut self.held {
+            plane.drain(..blocks * block_in);
+            // What a long push took is not held until the next one.
+            plane.shrink_to(2 * block_in);
         }
         let drop = self.drop.min(out[0].len());
         self.drop -= drop;
@@ -140,4 +142,13 @@ impl FftRate {
         }
         out
     }
+}
+
+/// Converts the block of `from` that begins at frame `at` to `to`, from frame `out_at` on.
+fn convert(fft: &mut Fft<f32>, from: &[Vec<f32>], at: usize, to: &mut [Vec<f32>], out_at: usize) {
+    let (channels, frames, out_frames) = (from.len(), from[0].len(), to[0].len());
+    let from = SequentialSliceOfVecs::new(from, channels, frames).expect("equal planes");
+    let mut to = SequentialSliceOfVecs::new_mut(to, channels, out_frames).expect("equal planes");
+    let at = Indexing::new().input_offset(at).output_offset(out_at);
+    fft.process_into_buffer(&from, &mut to, Some(&at)).expect("whole blocks on both sides");
 }

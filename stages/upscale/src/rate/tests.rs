@@ -132,3 +132,27 @@ fn a_resumed_converter_continues_bit_for_bit() {
         }
     }
 }
+
+#[test]
+fn streams_that_take_turns_on_a_thread_get_what_each_gets_alone() {
+    let rates =
+        [8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 88_200, 96_000, 192_000, 8_000, 44_100];
+    let clips: Vec<Vec<f32>> =
+        rates.iter().zip(1..).map(|(&hz, part)| sine(f64::from(100 * part), hz, hz as usize / 2)).collect();
+    let alone: Vec<Vec<f32>> =
+        rates.iter().zip(&clips).map(|(&hz, clip)| convert(clip, hz, 48_000, clip.len())).collect();
+    let mut streams: Vec<_> =
+        rates.iter().map(|&hz| (Resampler::new(rate(hz), rate(48_000), 1), Vec::new())).collect();
+    for turn in 0..10 {
+        for ((resampler, y), clip) in streams.iter_mut().zip(&clips) {
+            let piece = clip.chunks(clip.len() / 10).nth(turn).unwrap();
+            y.extend(resampler.push(vec![piece.to_vec()]).remove(0));
+        }
+    }
+    for (((mut resampler, mut y), clip), alone) in streams.into_iter().zip(&clips).zip(&alone) {
+        let rest = clip.chunks(clip.len() / 10).nth(10).unwrap_or_default();
+        y.extend(resampler.push(vec![rest.to_vec()]).remove(0));
+        y.extend(resampler.finish().into_iter().flatten());
+        assert_eq!(y, *alone, "{:?}", resampler.input);
+    }
+}
