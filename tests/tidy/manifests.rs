@@ -13,6 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("corosensei", &["treble-decode"]),
     ("rubato", &["treble-upscale"]),
     ("ort", &["treble-upscale"]),
+    ("flac-bound", &["treble-encode"]),
     ("flac-codec", &["treble-encode"]),
     ("opus", &["treble-encode"]),
     ("ogg", &["treble-encode"]),

@@ -6,7 +6,8 @@
 //!
 //! Invariants: where a chunk ends depends on the sample index alone; integers in, the same integers out of
 //! FLAC and WAV; dither is a pure function of the channel and the sample index, so a replay gives the same
-//! bytes. FLAC and WAV restart at any chunk; Opus, whose encoder state cannot be saved, from the beginning.
+//! bytes. FLAC and WAV restart at any chunk; Opus, whose encoder state cannot be saved, from the beginning. With the feature
+//! `libflac` the bytes of FLAC depend on what the processor can do as well.
 //!
 //! Deliberately absent: seeking. A stream may never end, so a head is never patched: lengths and checksums of
 //! the whole file are written as "unknown", which every format here provides for.
