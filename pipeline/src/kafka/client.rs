@@ -23,6 +23,8 @@ pub(super) fn close_aside(clients: impl Send + 'static) {
 /// What every client needs to reach the cluster.
 pub fn base(config: &KafkaConfig) -> Result<ClientSettings, SecretError> {
     let mut client = ClientSettings::new(config)?;
+    // A commit is a dozen small requests on one connection: none waits until the one before is acknowledged.
+    client.set("socket.nagle.disable", "true");
     for (key, value) in &config.properties {
         client.set(key, value);
     }

@@ -25,6 +25,9 @@ use treble_core::StageError;
 /// Errors in a row from a demuxer that are skipped before the stream is given up.
 const DEMUX_ERRORS_MAX: u32 = 16;
 
+/// How much of a live stream's samples is read at once, as a part of a second.
+const SAMPLES_AT_ONCE: u32 = 100;
+
 /// Bytes behind the last FLAC frame that tags may account for. More are frames that do not fit the stream's head,
 /// which the demuxer passes over in silence.
 const FLAC_TAIL_BYTES_MAX: u64 = 16 << 10;
@@ -82,12 +85,17 @@ pub(crate) fn read_container(mut source: ByteSource, media_type: &str, job: Job)
         return Err(not_audio());
     }
     let mut demuxer = Demuxer { session: &mut session, file, tap, resume };
-    let end = loop {
-        if let Some(end) = demuxer.read_tracks(&mut *format)? {
-            break end;
+    let (end, rest) = loop {
+        match demuxer.read_tracks(&mut *format)? {
+            Turn::OtherTracks => {}
+            Turn::End(end) => break (end, format.into_inner()),
+            Turn::Samples(reading, frame_bytes) => {
+                let mut rest = format.into_inner();
+                break (demuxer.read_samples(reading, frame_bytes, &mut rest)?, rest);
+            }
         }
     };
-    demuxer.judge(end, promise, format)?;
+    demuxer.judge(&end, promise, rest)?;
     session.finish()
 }
 
@@ -105,6 +113,16 @@ struct End {
     expected_frames: Option<u64>,
     /// Whether the demuxer wanted more bytes.
     early: bool,
+}
+
+/// Why a demuxer reads no more of the tracks that it read.
+enum Turn {
+    /// There is no more.
+    End(End),
+    /// They are replaced by others, as in chained Ogg.
+    OtherTracks,
+    /// What follows are samples, of so many bytes a frame, that need no demuxer.
+    Samples(Reading, usize),
 }
 
 /// The track that is read.
@@ -131,8 +149,7 @@ struct Demuxer<'a> {
 }
 
 impl Demuxer<'_> {
-    /// Reads until the stream ends, or its tracks are replaced by others (`None`), as in chained Ogg.
-    fn read_tracks(&mut self, format: &mut dyn FormatReader) -> Result<Option<End>, StageError> {
+    fn read_tracks(&mut self, format: &mut dyn FormatReader) -> Result<Turn, StageError> {
         let mut reading = self.open_track(format)?;
         let mut errors = 0;
         loop {
@@ -140,18 +157,52 @@ impl Demuxer<'_> {
                 Ok(Some(packet)) if packet.track_id == reading.track_id => {
                     errors = 0;
                     self.packet(&mut reading, &packet)?;
+                    if let Some(frame_bytes) = self.session.live_sample_bytes() {
+                        return Ok(Turn::Samples(reading, frame_bytes));
+                    }
                 }
                 Ok(Some(_)) => self.tap.packet(),
-                Ok(None) => return Ok(Some(reading.end(false))),
-                Err(Error::ResetRequired) => return Ok(None),
+                Ok(None) => return Ok(Turn::End(reading.end(false))),
+                Err(Error::ResetRequired) => return Ok(Turn::OtherTracks),
                 Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
-                    return Ok(Some(reading.end(true)));
+                    return Ok(Turn::End(reading.end(true)));
                 }
                 Err(Error::DecodeError(reason)) if errors < DEMUX_ERRORS_MAX => {
                     errors += 1;
                     self.session.lost(0, reason)?;
                 }
                 Err(error) => return Err(self.session.unreadable(error)),
+            }
+        }
+    }
+
+    /// Reads the samples of a live stream's WAV, whose frames are of `frame_bytes`, up to the next hundredth of a second. Symphonia's
+    /// packets of them hold 1,152 frames, for which a live stream at 8 kHz would wait for 144 ms.
+    fn read_samples(
+        &mut self,
+        mut reading: Reading,
+        frame_bytes: usize,
+        stream: &mut MediaSourceStream<'_>,
+    ) -> Result<End, StageError> {
+        let most = self.session.frames_of(SAMPLES_AT_ONCE);
+        loop {
+            let at = self.session.decoded_frames;
+            let left = reading.expected_frames.map_or(u64::MAX, |expected| expected.saturating_sub(at));
+            let frames = left.min(most - at % most);
+            if frames == 0 {
+                return Ok(reading.end(false));
+            }
+            let mut data = vec![0; usize::try_from(frames).unwrap_or(usize::MAX) * frame_bytes];
+            let read = io::Read::read(stream, &mut data).map_err(|error| self.session.corrupt(&error))?;
+            let early = read < data.len();
+            data.truncate(read - read % frame_bytes);
+            if !data.is_empty() {
+                let duration = Duration::from((data.len() / frame_bytes) as u64);
+                let packet = Packet::new(reading.track_id, Timestamp::ZERO, duration, data);
+                self.packet(&mut reading, &packet)?;
+            }
+            if early {
+                return Ok(reading.end(true));
             }
         }
     }
@@ -206,19 +257,13 @@ impl Demuxer<'_> {
     ///
     /// MP3 and ADTS have no end of their own, and players of Ogg are asked to bear with streams whose last page
     /// is missing (RFC 7845, section 4).
-    fn judge(
-        &self,
-        end: End,
-        promise: Promise,
-        format: Box<dyn FormatReader + '_>,
-    ) -> Result<(), StageError> {
+    fn judge(&self, end: &End, promise: Promise, mut rest: MediaSourceStream<'_>) -> Result<(), StageError> {
         use well_known::{FORMAT_ID_ADTS, FORMAT_ID_FLAC, FORMAT_ID_MP3, FORMAT_ID_OGG};
         let open_ended = [FORMAT_ID_MP3, FORMAT_ID_ADTS, FORMAT_ID_OGG].contains(&end.container);
         if promise == Promise::OpenEnded || open_ended {
             return Ok(());
         }
         if let Promise::Bytes(promised) = promise {
-            let mut rest = format.into_inner();
             io::copy(&mut rest, &mut io::sink()).map_err(|error| self.session.corrupt(&error))?;
             if rest.pos() < promised {
                 return Err(self.session.truncated(format!("the container promises {promised} bytes")));

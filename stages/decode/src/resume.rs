@@ -154,6 +154,14 @@ impl Watch {
         matches!(self.place, Place::Nowhere)
     }
 
+    /// The bytes of a frame, where all that follows are samples.
+    pub(crate) fn sample_bytes(&self) -> Option<usize> {
+        match self.place {
+            Place::Linear { frame_bytes, .. } => usize::try_from(frame_bytes).ok(),
+            _ => None,
+        }
+    }
+
     /// Takes note of a packet that is about to be decoded and begins with frame `frame`.
     pub(crate) fn packet(&mut self, packet: &Packet, frame: u64) {
         self.tap.packet();

@@ -129,6 +129,17 @@ impl Session {
         Ok(decoder)
     }
 
+    /// The bytes of a frame of a live stream whose container holds nothing but samples from here on.
+    pub(crate) fn live_sample_bytes(&self) -> Option<usize> {
+        let live = self.pace == Pace::Live;
+        self.watch.as_ref().filter(|_| live).and_then(Watch::sample_bytes)
+    }
+
+    /// Frames of the `part`th part of a second, and one at least.
+    pub(crate) fn frames_of(&self, part: u32) -> u64 {
+        self.assembler.spec().map_or(1, |spec| u64::from(spec.rate.hz() / part).max(1))
+    }
+
     /// Announces what the container says, if nothing else was announced before.
     fn announce_unheard(&mut self) -> Result<(), StageError> {
         if self.assembler.spec().is_some() {

@@ -8,7 +8,7 @@
 mod support;
 
 use bytes::Bytes;
-use support::{NAMES, chunks, decode, fixture, planes, whole};
+use support::{NAMES, chunks, decode, fixture, live, planes, whole};
 use treble_core::{
     Assets, EncodedChunk, EncodedFormat, Fact, LimitKind, Outbox, PcmBlock, Stage, StageError, grid, laws,
 };
@@ -37,6 +37,7 @@ fn a_container_that_promises_more_is_truncated_and_others_play() {
         let bytes = fixture(name);
         let cut = &bytes[..bytes.len() * 4 / 5];
         assert_eq!(code(decode(&chunks(cut, &[1_000]))), expect(name), "{name}");
+        assert_eq!(code(decode(&live(chunks(cut, &[1_000])))), expect(name), "{name}, live");
     }
 }
 

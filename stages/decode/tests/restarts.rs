@@ -6,22 +6,14 @@ mod support;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::io::Cursor;
-use support::{NAMES, chunks, decode, fixture, planes, whole};
+use support::{NAMES, chunks, decode, fixture, live, planes, whole};
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::io::{MediaSourceStream, ReadOnlySource};
-use treble_core::{Assets, EncodedChunk, EncodedFormat, Outbox, Pace, PcmBlock, Restart, Stage, laws};
+use treble_core::{Assets, EncodedChunk, Outbox, Pace, PcmBlock, Restart, Stage, laws};
 use treble_decode::{DecodeConfig, DecodeStage};
 
 fn config() -> (DecodeConfig, Assets) {
     (DecodeConfig::default(), Assets::default())
-}
-
-/// The stream as a live one, whose grid is ten times finer.
-fn live(mut inputs: Vec<EncodedChunk>) -> Vec<EncodedChunk> {
-    for input in &mut inputs {
-        input.format = EncodedFormat { pace: Pace::Live, ..EncodedFormat::default() };
-    }
-    inputs
 }
 
 #[test]

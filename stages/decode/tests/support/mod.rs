@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use std::fs;
 use std::path::Path;
-use treble_core::{Assets, EncodedChunk, PcmBlock, StageError, laws};
+use treble_core::{Assets, EncodedChunk, EncodedFormat, Pace, PcmBlock, StageError, laws};
 use treble_decode::{DecodeConfig, DecodeStage};
 
 /// Every fixture.
@@ -72,4 +72,12 @@ pub fn planes(blocks: &[PcmBlock]) -> Vec<Vec<f32>> {
         }
     }
     planes
+}
+
+/// The stream as a live one, whose grid is ten times finer.
+pub fn live(mut inputs: Vec<EncodedChunk>) -> Vec<EncodedChunk> {
+    for input in &mut inputs {
+        input.format = EncodedFormat { pace: Pace::Live, ..EncodedFormat::default() };
+    }
+    inputs
 }
