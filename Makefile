@@ -9,6 +9,7 @@ FILE ?=
 
 KILLS ?= 200
 PROFILE ?= dev
+FEATURES ?=
 # The last commit whose records of state are version 1 (schemas/history/v1).
 REVISION ?= 9f7985f
 
@@ -58,11 +59,11 @@ ballista: setup ## The lake asked by Ballista, DataFusion's distributed engine; 
 	@infra/setup/setup --tests
 	@infra/checks/ballista
 
-bench: setup ## Measure against each stage's limit; writes target/bench/summary.json [PROFILE=release]
+bench: setup ## Measure against each stage's limit; writes target/bench/summary.json [PROFILE=release FEATURES=libflac]
 	@infra/setup/peer
 	rm -f target/bench/summary.json
-	$(CARGO) build --locked --workspace --bins --profile $(PROFILE)
-	$(CARGO) bench --locked --workspace --profile $(PROFILE) --bench stages --bench instrumentation --bench analyse --bench pipeline
+	$(CARGO) build --locked --workspace --bins --profile $(PROFILE) $(if $(FEATURES),--features $(FEATURES))
+	$(CARGO) bench --locked --workspace --profile $(PROFILE) $(if $(FEATURES),--features $(FEATURES)) --bench stages --bench instrumentation --bench analyse --bench pipeline
 
 monitoring-test: build ## Ask everything that dashboards and rules ask of a pipeline under load; put faults in, see notifications
 	@infra/setup/setup --tests

@@ -136,7 +136,9 @@ impl Asked {
 
     /// Exit code and complaint of a `treble serve` that does not start.
     pub(crate) fn serve_fails(&self, arguments: &[&str]) -> Result<(i32, String)> {
-        failed(Doors::refused(&self.environment(), self.folder(), arguments)?)
+        let output = Doors::refused(&self.environment(), self.folder(), arguments)?;
+        ensure!(output.stdout.is_empty(), "doors are announced that do not open: {output:?}");
+        failed(output)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Context, Exit, Failure, signals, sql};
 use crate::clock::SystemClock;
 use crate::query::gate::GateError;
-use crate::query::serve::{self, Doors, ServeError};
+use crate::query::serve::{Doors, Prepared, ServeError};
 use crate::telemetry::log::{self, Component};
 use clap::Args;
 use serde_json::json;
@@ -50,6 +50,7 @@ impl Serve {
         let config = context.load(&request)?.config;
         let _log = log::start(&config, Component::Sql)?;
         let lake = sql::lake(&config)?;
+        let prepared = Prepared::new(&config, lake, Arc::new(SystemClock::new()))?;
         let doors = Doors::bind(&config.sql, self.listen)?;
         let addresses: serde_json::Map<_, _> =
             doors.addresses().map(|(door, address)| (door.text().to_owned(), json!(address))).collect();
@@ -60,7 +61,7 @@ impl Serve {
             };
             addresses.iter().map(line).collect::<Vec<_>>().join("\n")
         })?;
-        serve::serve(&config, lake, doors, Arc::new(SystemClock::new()), signals::end_is_asked())?;
+        prepared.open(doors, signals::end_is_asked())?;
         Ok(Exit::Success)
     }
 }

@@ -148,48 +148,64 @@ impl Doors {
     }
 }
 
-/// Answers until `ended` is there.
-///
-/// # Errors
-/// [`ServeError`], before anybody is let in.
-pub fn serve(
-    config: &Config,
-    lake: Option<Location>,
-    doors: Doors,
-    clock: Arc<dyn Clock>,
-    ended: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), ServeError> {
-    let observer = Arc::new(
-        SqlObserver::new(Arc::clone(&clock)).map_err(|error| ServeError::Metrics(error.to_string()))?,
-    );
-    let live = live(config, &clock)?;
-    let sql = &config.sql;
-    let gate = Gate::new(
-        sql.tokens_file.clone(),
-        sql.anonymous,
-        Arc::clone(&live),
-        Arc::clone(&clock),
-        Arc::clone(&observer),
-    )?;
-    let access = Access::read(&config.admin, &clock)?;
-    let engine = Engine::new(Arc::clone(&live), limits(sql))?;
-    let house = House {
-        service: Arc::new(Service::new(engine, Arc::clone(&observer))),
-        gate: Arc::new(gate),
-        tls: tls(sql, &clock)?,
-        config: Arc::new(sql.clone()),
-    };
-    observer.limit(Protocol::Pgwire, sql.max_sessions);
-    let supply = Supply::start(Feed::new(config, lake, live, clock, true)?)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_stack_size(STACK_BYTES)
-        .enable_all()
-        .build()?;
-    let outcome = runtime.block_on(open(doors, access, house, supply.ready(), ended));
-    drop(supply);
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    outcome.map_err(ServeError::from)
+/// All that doors need, found to be in order: nobody is let in yet, and nothing is read.
+#[derive(Debug)]
+pub struct Prepared {
+    access: Access,
+    house: House,
+    feed: Feed,
+}
+
+impl Prepared {
+    /// What `config` asks for, with the stored rows of `lake`.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn new(config: &Config, lake: Option<Location>, clock: Arc<dyn Clock>) -> Result<Self, ServeError> {
+        let observer = Arc::new(
+            SqlObserver::new(Arc::clone(&clock)).map_err(|error| ServeError::Metrics(error.to_string()))?,
+        );
+        let live = live(config, &clock)?;
+        let sql = &config.sql;
+        let gate = Gate::new(
+            sql.tokens_file.clone(),
+            sql.anonymous,
+            Arc::clone(&live),
+            Arc::clone(&clock),
+            Arc::clone(&observer),
+        )?;
+        let access = Access::read(&config.admin, &clock)?;
+        let engine = Engine::new(Arc::clone(&live), limits(sql))?;
+        observer.limit(Protocol::Pgwire, sql.max_sessions);
+        let house = House {
+            service: Arc::new(Service::new(engine, observer)),
+            gate: Arc::new(gate),
+            tls: tls(sql, &clock)?,
+            config: Arc::new(sql.clone()),
+        };
+        Ok(Self { access, house, feed: Feed::new(config, lake, live, clock, true)? })
+    }
+
+    /// Opens `doors`, and answers until `ended` is there.
+    ///
+    /// # Errors
+    /// [`ServeError::Io`].
+    pub fn open(
+        self,
+        doors: Doors,
+        ended: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServeError> {
+        let supply = Supply::start(self.feed)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()?;
+        let outcome = runtime.block_on(open(doors, self.access, self.house, supply.ready(), ended));
+        drop(supply);
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        outcome.map_err(ServeError::from)
+    }
 }
 
 /// How the doors speak TLS, if they do.
