@@ -61,6 +61,7 @@ ballista: setup ## The lake asked by Ballista, DataFusion's distributed engine; 
 
 bench: setup ## Measure against each stage's limit; writes target/bench/summary.json [PROFILE=release FEATURES=libflac]
 	@infra/setup/peer
+	@infra/setup/rdkafka_performance
 	rm -f target/bench/summary.json
 	$(CARGO) build --locked --workspace --bins --profile $(PROFILE) $(if $(FEATURES),--features $(FEATURES))
 	$(CARGO) bench --locked --workspace --profile $(PROFILE) $(if $(FEATURES),--features $(FEATURES)) --bench stages --bench instrumentation --bench analyse --bench pipeline

@@ -1,19 +1,23 @@
 //! The whole pipeline on a real Kafka: beside the sum of its stages, beside the same job written in Python, live, and under
 //! more and more streams.
 //!
-//! Run by `make bench`; with names after `--`, only those groups: `live`, `rolling`, `crowd`, `throughput`, `lake`, `day`. Brokers, pipeline and publisher share the machine, as they do in a test: figures of this table are
+//! Run by `make bench`; with names after `--`, only those groups: `live`, `rolling`, `crowd`, `throughput`, `scale`, `kafka`, `lake`, `day`. Brokers, pipeline and publisher share the machine, as they do in a test: figures of this table are
 //! floors.
 
 #[path = "pipeline/crowd.rs"]
 mod crowd;
 #[path = "pipeline/day.rs"]
 mod day;
+#[path = "pipeline/kafka.rs"]
+mod kafka;
 #[path = "pipeline/lake.rs"]
 mod lake;
 #[path = "pipeline/live.rs"]
 mod live;
 #[path = "pipeline/rolling.rs"]
 mod rolling;
+#[path = "pipeline/scale.rs"]
+mod scale;
 #[path = "pipeline/throughput.rs"]
 mod throughput;
 
@@ -23,11 +27,13 @@ use treble_test_support::broker::LocalStack;
 
 type Group = fn(&LocalStack) -> Result<Vec<Figure>>;
 
-const GROUPS: [(&str, Group); 6] = [
+const GROUPS: [(&str, Group); 8] = [
     ("live", live::figures),
     ("rolling", rolling::figures),
     ("crowd", crowd::figures),
     ("throughput", throughput::figures),
+    ("scale", scale::figures),
+    ("kafka", kafka::figures),
     ("lake", lake::figures),
     ("day", |_| day::figures()),
 ];
@@ -39,7 +45,7 @@ fn main() -> Result<()> {
     let known = |name: &String| GROUPS.iter().any(|(group, _)| group == name);
     ensure!(
         wanted.iter().all(known),
-        "of {wanted:?} not all are groups: live, rolling, crowd, throughput, lake, day"
+        "of {wanted:?} not all are groups: live, rolling, crowd, throughput, scale, kafka, lake, day"
     );
     let stack = LocalStack::start(1)?;
     for (name, figures) in GROUPS {

@@ -1,0 +1,100 @@
+//! The same clips on one partition and on four, and through one worker, two and four: what more of either brings on this machine, which
+//! broker, publisher and reader share.
+
+use anyhow::Result;
+use std::time::Duration;
+use treble_bench_support::{Figure, timed};
+use treble_test_support::broker::LocalStack;
+use treble_test_support::clips::{self, Clip};
+use treble_test_support::configuration::PARTITIONS;
+use treble_test_support::kafka::{self, Publisher};
+use treble_test_support::process::Worker;
+use treble_test_support::verdict;
+
+const CLIPS: usize = 24;
+const SECONDS: u32 = 60;
+const STAGES: &str = "decode,upscale,encode";
+/// Each contender takes this many turns; the best counts.
+const ROUNDS: usize = 2;
+
+/// What is compared.
+struct Case {
+    name: &'static str,
+    /// Partitions that the clips lie on.
+    partitions: u32,
+    workers: usize,
+    /// Compute threads of each worker.
+    threads: usize,
+}
+
+/// Of each pair the first is what the others are held against.
+const CASES: [Case; 5] = [
+    Case { name: "partitions_1", partitions: 1, workers: 1, threads: 2 },
+    Case { name: "partitions_4", partitions: PARTITIONS, workers: 1, threads: 2 },
+    Case { name: "workers_1", partitions: PARTITIONS, workers: 1, threads: 1 },
+    Case { name: "workers_2", partitions: PARTITIONS, workers: 2, threads: 1 },
+    Case { name: "workers_4", partitions: PARTITIONS, workers: 4, threads: 1 },
+];
+
+pub(crate) fn figures(stack: &LocalStack) -> Result<Vec<Figure>> {
+    let mut best = [Duration::MAX; CASES.len()];
+    for round in 0..ROUNDS {
+        for (case, best) in CASES.iter().zip(&mut best) {
+            *best = (*best).min(case.took(stack, round)?);
+        }
+    }
+    let [one_partition, _, one_worker, _, _] = best;
+    let mut figures = Vec::new();
+    for (case, took) in CASES.iter().zip(best) {
+        figures.push(Figure::speed(
+            &format!("scale_{}_speed", case.name),
+            CLIPS as f64 * f64::from(SECONDS),
+            took,
+        ));
+        let (first, against) =
+            if case.threads > 1 { (one_partition, "one partition") } else { (one_worker, "one worker") };
+        figures.push(Figure::ratio(&format!("scale_{}_gain", case.name), took, first, against));
+    }
+    Ok(figures)
+}
+
+impl Case {
+    /// From the first record published to the last END, with all workers ready before.
+    fn took(&self, stack: &LocalStack, round: usize) -> Result<Duration> {
+        let prefix = format!("scale-{}-{round}", self.name.replace('_', "-"));
+        kafka::create_topics(stack, &prefix)?;
+        let settings = [
+            ("topology", "fused".to_owned()),
+            ("flow.threads", self.threads.to_string()),
+            ("events.loudness", "off".to_owned()),
+        ];
+        let mut workers = Vec::new();
+        for number in 0..self.workers {
+            let mut worker = Worker::new(stack, &prefix, STAGES, &format!("worker-{number}"), &settings)?;
+            worker.start()?;
+            workers.push(worker);
+        }
+        workers.iter_mut().try_for_each(|worker| worker.await_ready(kafka::PATIENCE))?;
+        let (clips, publisher) = (self.clips()?, Publisher::new(stack, &prefix)?);
+        let took = timed(|| {
+            clips.iter().try_for_each(|clip| publisher.clip(clip))?;
+            publisher.flush()?;
+            verdict::delivered(stack, &prefix, clips.len())
+        })?;
+        workers.iter_mut().try_for_each(Worker::terminate)?;
+        Ok(took)
+    }
+
+    /// Clips whose names spread them evenly.
+    fn clips(&self) -> Result<Vec<Clip>> {
+        let (mut clips, mut number) = (Vec::new(), 0);
+        while clips.len() < CLIPS {
+            let name = format!("clip-{number}");
+            number += 1;
+            if kafka::partition(&name)? == (clips.len() as u32 % self.partitions).cast_signed() {
+                clips.push(clips::chirp(&name, 16_000, SECONDS));
+            }
+        }
+        Ok(clips)
+    }
+}
