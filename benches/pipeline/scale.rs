@@ -1,12 +1,16 @@
 //! The same clips on one partition and on four, and through one worker, two and four: what more of either brings on this machine, which
 //! broker, publisher and reader share.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use std::thread;
 use std::time::Duration;
 use treble_bench_support::{Figure, timed};
+use treble_pipeline::clock::SystemClock;
+use treble_pipeline::ports::Clock;
 use treble_test_support::broker::LocalStack;
 use treble_test_support::clips::{self, Clip};
 use treble_test_support::configuration::PARTITIONS;
+use treble_test_support::exposition::Exposition;
 use treble_test_support::kafka::{self, Publisher};
 use treble_test_support::process::Worker;
 use treble_test_support::verdict;
@@ -58,8 +62,22 @@ pub(crate) fn figures(stack: &LocalStack) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// Waits until `worker` is ready with its share of the partitions: the group has settled then.
+fn await_share(worker: &mut Worker, share: f64) -> Result<()> {
+    worker.await_ready(kafka::PATIENCE)?;
+    let clock = SystemClock::new();
+    loop {
+        let metrics = Exposition::read(&worker.metrics().context("the worker does not answer")?)?;
+        if metrics.sum("treble_kafka_live_partitions", &[]) == share {
+            return Ok(());
+        }
+        ensure!(clock.now() < kafka::PATIENCE, "no {share} partitions for this worker");
+        thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
 impl Case {
-    /// From the first record published to the last END, with all workers ready before.
+    /// From the first record published to the last END, with every worker ready before, and the group at rest.
     fn took(&self, stack: &LocalStack, round: usize) -> Result<Duration> {
         let prefix = format!("scale-{}-{round}", self.name.replace('_', "-"));
         kafka::create_topics(stack, &prefix)?;
@@ -74,7 +92,8 @@ impl Case {
             worker.start()?;
             workers.push(worker);
         }
-        workers.iter_mut().try_for_each(|worker| worker.await_ready(kafka::PATIENCE))?;
+        let share = f64::from(PARTITIONS) / self.workers as f64;
+        workers.iter_mut().try_for_each(|worker| await_share(worker, share))?;
         let (clips, publisher) = (self.clips()?, Publisher::new(stack, &prefix)?);
         let took = timed(|| {
             clips.iter().try_for_each(|clip| publisher.clip(clip))?;
