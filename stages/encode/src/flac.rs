@@ -72,13 +72,12 @@ impl FlacWriter {
         let rate_unlisted = self.frames.listed_rate_hz != self.spec.rate.hz();
         let mut out = Vec::with_capacity(samples.len() * self.frames.bits.bytes());
         let mut number = first_frame / BLOCK_FRAMES as u64;
-        each_frame(&self.frames, samples, |frame| {
-            renumber(frame, number, rate_unlisted, &mut out).ok_or_else(|| StageError::Encoder {
-                detail: format!("FLAC cannot number frame {number}"),
-            })?;
+        let written = each_frame(&self.frames, samples, |frame| {
+            renumber(frame, number, rate_unlisted, &mut out).ok_or("it cannot be numbered")?;
             number += 1;
             Ok(())
-        })?;
+        });
+        written.map_err(|error| StageError::Encoder { detail: format!("FLAC frame {number}: {error}") })?;
         out.shrink_to_fit();
         Ok(out)
     }

@@ -6,14 +6,14 @@ use flac_codec::encode::{FlacStreamWriter, Options};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use treble_core::StageError;
 
-/// Hands each frame of `samples` (interleaved) to `each`, numbered in some way.
+/// Hands each frame of `samples` (interleaved) to `each`, numbered in some way; why one could not be
+/// written, or what `each` says.
 pub(super) fn each_frame(
     settings: &FrameSettings,
     samples: &[i32],
-    each: impl FnMut(&[u8]) -> Result<(), StageError>,
-) -> Result<(), StageError> {
+    each: impl FnMut(&[u8]) -> Result<(), String>,
+) -> Result<(), String> {
     FRAME_WRITERS.with_borrow_mut(|writers| {
         let at = writers.iter().position(|(compression, _)| *compression == settings.compression);
         let at = at.unwrap_or_else(|| {
@@ -45,15 +45,15 @@ impl FrameWriter {
         &mut self,
         settings: &FrameSettings,
         samples: &[i32],
-        mut each: impl FnMut(&[u8]) -> Result<(), StageError>,
-    ) -> Result<(), StageError> {
+        mut each: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<(), String> {
         let FrameSettings { channels, bits, listed_rate_hz, .. } = *settings;
         for block in samples.chunks(BLOCK_FRAMES * channels) {
             // A frame that failed may have left a part of itself.
             self.sink.0.borrow_mut().clear();
             self.frames
                 .write(listed_rate_hz, channels as u8, bits.bits().into(), block)
-                .map_err(|error| StageError::Encoder { detail: format!("FLAC frame: {error}") })?;
+                .map_err(|error| error.to_string())?;
             each(&self.sink.0.borrow())?;
         }
         Ok(())

@@ -8,21 +8,21 @@ use crate::config::Compression;
 use flac_bound::{FlacEncoder, WriteWrapper};
 use std::fmt::Debug;
 use std::io;
-use treble_core::StageError;
 
-/// Hands each frame of `samples` (interleaved) to `each`, numbered in some way.
+/// Hands each frame of `samples` (interleaved) to `each`, numbered in some way; why one could not be
+/// written, or what `each` says.
 pub(super) fn each_frame(
     settings: &FrameSettings,
     samples: &[i32],
-    mut each: impl FnMut(&[u8]) -> Result<(), StageError>,
-) -> Result<(), StageError> {
+    mut each: impl FnMut(&[u8]) -> Result<(), String>,
+) -> Result<(), String> {
     let mut frames = Frames::default();
     encode(settings, samples, &mut frames)?;
     let begins = [0].into_iter().chain(frames.ends.iter().copied());
     begins.zip(&frames.ends).try_for_each(|(begin, &end)| each(&frames.bytes[begin..end]))
 }
 
-fn encode(settings: &FrameSettings, samples: &[i32], frames: &mut Frames) -> Result<(), StageError> {
+fn encode(settings: &FrameSettings, samples: &[i32], frames: &mut Frames) -> Result<(), String> {
     let encoder = FlacEncoder::new().ok_or_else(|| fault("begin", &"no memory"))?;
     let level = match settings.compression {
         Compression::Fast => 2,
@@ -45,8 +45,8 @@ fn encode(settings: &FrameSettings, samples: &[i32], frames: &mut Frames) -> Res
     encoder.finish().map(drop).map_err(|encoder| fault("end", &encoder.state()))
 }
 
-fn fault(action: &str, why: &dyn Debug) -> StageError {
-    StageError::Encoder { detail: format!("libFLAC cannot {action}: {why:?}") }
+fn fault(action: &str, why: &dyn Debug) -> String {
+    format!("libFLAC cannot {action}: {why:?}")
 }
 
 /// What libFLAC writes, without the head of the file: each call brings one frame.
