@@ -33,7 +33,7 @@ fn a_broker_restarted_changes_nothing() -> Result<()> {
 
 /// As in a power cut.
 #[test]
-#[ignore = "often stands still: a lone broker that starts leaves out transaction markers (docs/delivery.md); `make soak`"]
+#[ignore = "often stands still: a lone broker that starts leaves out transaction markers (docs/delivery.md); `make outage`"]
 fn the_only_broker_killed_changes_nothing() -> Result<()> {
     outage("outage", |cluster| cluster.kill_node(1))
 }

@@ -1,8 +1,7 @@
 //! Who reads for as long as it runs, and whose certificate is another meanwhile: `treble lag`, `treble serve`, and `treble canary`.
 
 use super::User;
-use anyhow::{Context, Result};
-use std::ffi::OsStr;
+use anyhow::Result;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -41,8 +40,8 @@ impl<'a> Readers<'a> {
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.display().to_string()));
         Ok(Self {
-            lag: watched(user, &identity, &["lag", "--interval", "1"])?,
-            canary: watched(user, &identity, &["canary", "--interval", "1", "--within", "30"])?,
+            lag: watched(user, &identity, "lag", &["--interval", "1"])?,
+            canary: watched(user, &identity, "canary", &["--interval", "1", "--within", "30"])?,
             doors: Doors::open(&environment, user.folder.path(), &[])?,
             user,
             identity,
@@ -78,13 +77,13 @@ impl<'a> Readers<'a> {
 }
 
 /// A process that is asked for its metrics, and where.
-fn watched(user: &User, identity: &Identity, words: &[&str]) -> Result<(Background, u16)> {
+fn watched(user: &User, identity: &Identity, verb: &str, flags: &[&str]) -> Result<(Background, u16)> {
     let port = free_port()?;
-    let mut command = user.command(words)?;
+    let mut command = user.command(&[verb])?;
+    command.args(flags);
     command.args(["--listen", &format!("127.0.0.1:{port}")]);
     command.env(CERTIFICATE, &identity.certificate).env(KEY, &identity.key);
-    let name: &OsStr = words.first().context("a verb")?.as_ref();
-    let log = fs::File::create(user.path("").join(name).with_extension("log"))?;
+    let log = fs::File::create(user.path(&format!("{verb}.log")))?;
     let running = Background::of(command.stdout(Stdio::null()).stderr(log).spawn()?);
     Ok((running, port))
 }

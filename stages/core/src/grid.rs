@@ -42,6 +42,17 @@ mod tests {
     }
 
     #[test]
+    fn a_block_that_is_filled_takes_no_more_room_than_itself() {
+        let mut plane: Vec<f32> = Vec::new();
+        while plane.len() < 4_800 {
+            let more = 1_280.min(4_800 - plane.len());
+            make_room(&mut plane, more, 4_800);
+            plane.resize(plane.len() + more, 0.0);
+            assert!(plane.capacity() <= 4_800, "{} for {}", plane.capacity(), plane.len());
+        }
+    }
+
+    #[test]
     fn a_chunk_is_a_second_or_a_tenth_and_never_over_the_byte_limit() {
         check(48_000, 2, Pace::Bulk, 48_000);
         check(48_000, 2, Pace::Live, 4_800);

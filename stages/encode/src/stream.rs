@@ -101,7 +101,7 @@ impl Stream {
         let left = whole.remainder().len();
         let emitted_any = pending.len() > left;
         pending.drain(..pending.len() - left);
-        // Of most streams there are thousands: none keeps room for more than what waits.
+        // There are thousands of live streams: none keeps the room that a whole chunk took.
         pending.shrink_to(chunk_samples);
         self.pending = pending;
         self.move_restart(block, emitted_any);
