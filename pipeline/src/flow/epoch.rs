@@ -5,9 +5,9 @@ use std::time::Duration;
 /// The limits of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochLimits {
-    /// The longest time between commits while there is something to commit.
+    /// The time between commits while there is something to commit; kept within a quarter ([`is_due`]).
     pub interval: Duration,
-    /// The most output bytes that are buffered before a commit.
+    /// The most input bytes that are given to the stages before a commit.
     pub max_bytes: u64,
 }
 
@@ -20,32 +20,122 @@ pub struct EpochFacts {
     pub input_bytes: u64,
     /// Whether anything was read, or a timer went off, since then.
     pub dirty: bool,
+    /// Whether the stages hold input that they have not processed.
+    pub busy: bool,
+    /// Time since the last record was read.
+    pub quiet: Duration,
     /// Whether the previous epoch is still on its way to Kafka.
     pub in_flight: bool,
 }
 
+/// Records of one burst, of many streams that are published together, come closer than this.
+const QUIET: Duration = Duration::from_millis(5);
+/// The longest wait for a record where nothing else is expected.
+const IDLE_PATIENCE: Duration = Duration::from_millis(5);
+/// The shortest, in which threads answer. librdkafka counts in whole milliseconds, and spins through less than one.
+const BRIEF_PATIENCE: Duration = Duration::from_millis(1);
+
 /// Whether to cut now. One epoch is in flight at a time; the next fills meanwhile.
+///
+/// The interval is kept within a quarter: it is longer while the stages are at work, and shorter where they have nothing to do and
+/// nothing comes. So cuts fall into step with bursts that come as often, as live chunks of 100 ms do, and follow each burst
+/// when it has been processed. At a strict interval a burst may miss its cut by a moment, again and again, and wait for
+/// the whole of the next.
 #[must_use]
 pub fn is_due(facts: &EpochFacts, limits: &EpochLimits) -> bool {
-    facts.dirty && !facts.in_flight && (facts.age >= limits.interval || facts.input_bytes >= limits.max_bytes)
+    let is_full = facts.input_bytes >= limits.max_bytes;
+    facts.dirty && !facts.in_flight && (is_full || facts.age >= due_at(facts, limits))
+}
+
+fn due_at(facts: &EpochFacts, limits: &EpochLimits) -> Duration {
+    let quarter = limits.interval / 4;
+    match (facts.busy, facts.quiet >= QUIET) {
+        (true, _) => limits.interval + quarter,
+        (false, false) => limits.interval,
+        (false, true) => limits.interval - quarter,
+    }
+}
+
+/// How long to wait for the next record before looking again, in whole milliseconds: answers of the other threads do not end
+/// the wait.
+#[must_use]
+pub fn patience(facts: &EpochFacts, limits: &EpochLimits) -> Duration {
+    if facts.in_flight {
+        return BRIEF_PATIENCE;
+    }
+    if !facts.dirty {
+        return IDLE_PATIENCE;
+    }
+    let earliest = due_at(&EpochFacts { busy: false, quiet: QUIET, ..*facts }, limits);
+    let until_due = earliest.saturating_sub(facts.age).clamp(BRIEF_PATIENCE, IDLE_PATIENCE);
+    Duration::from_micros(until_due.as_micros().div_ceil(1000) as u64 * 1000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(age_ms: u64, input_bytes: u64, dirty: bool, in_flight: bool, expect: bool) {
-        let limits = EpochLimits { interval: Duration::from_millis(100), max_bytes: 1000 };
-        let facts = EpochFacts { age: Duration::from_millis(age_ms), input_bytes, dirty, in_flight };
-        assert_eq!(is_due(&facts, &limits), expect);
+    const LIMITS: EpochLimits = EpochLimits { interval: Duration::from_millis(100), max_bytes: 1000 };
+
+    /// Nothing at work, and the last record came as the last cut was made.
+    fn facts(age_ms: u64) -> EpochFacts {
+        let age = Duration::from_millis(age_ms);
+        EpochFacts { age, input_bytes: 0, dirty: true, busy: false, quiet: age, in_flight: false }
+    }
+
+    fn check(facts: EpochFacts, expect: bool) {
+        assert_eq!(is_due(&facts, &LIMITS), expect, "{facts:?}");
     }
 
     #[test]
     fn an_epoch_is_cut_by_age_or_bytes_and_never_while_one_is_in_flight() {
-        check(99, 999, true, false, false);
-        check(100, 0, true, false, true);
-        check(0, 1000, true, false, true);
-        check(100, 1000, false, false, false);
-        check(100, 1000, true, true, false);
+        check(EpochFacts { input_bytes: 999, ..facts(74) }, false);
+        check(facts(75), true);
+        check(EpochFacts { input_bytes: 1000, ..facts(0) }, true);
+        check(EpochFacts { dirty: false, ..facts(125) }, false);
+        check(EpochFacts { input_bytes: 1000, in_flight: true, ..facts(125) }, false);
+    }
+
+    #[test]
+    fn an_epoch_waits_for_a_burst_and_longer_for_stages_at_work() {
+        let quiet = Duration::from_millis(4);
+        check(EpochFacts { quiet, ..facts(99) }, false);
+        check(EpochFacts { quiet, ..facts(100) }, true);
+        check(EpochFacts { busy: true, ..facts(124) }, false);
+        check(EpochFacts { busy: true, ..facts(125) }, true);
+        check(EpochFacts { busy: true, quiet, input_bytes: 1000, ..facts(0) }, true);
+    }
+
+    /// Bursts every interval, each of two parts that are 4 ms apart and take 2 ms of work each.
+    #[test]
+    fn cuts_fall_into_step_with_bursts_that_come_as_often() {
+        for first_cut_ms in 0..100_u64 {
+            let (mut cut_ms, mut oldest_ms, mut waited_ms) = (first_cut_ms, None, Vec::new());
+            for now_ms in 100..2_000_u64 {
+                let phase_ms = now_ms % 100;
+                if phase_ms == 0 || phase_ms == 4 {
+                    oldest_ms.get_or_insert(now_ms);
+                }
+                let age = Duration::from_millis(now_ms - cut_ms);
+                let quiet = Duration::from_millis(if phase_ms < 4 { phase_ms } else { phase_ms - 4 });
+                let facts = EpochFacts { age, quiet, busy: matches!(phase_ms, 0..2 | 4..6), ..facts(0) };
+                if is_due(&EpochFacts { dirty: oldest_ms.is_some(), ..facts }, &LIMITS) {
+                    cut_ms = now_ms;
+                    waited_ms.extend(oldest_ms.take().map(|burst_ms| now_ms - burst_ms));
+                }
+            }
+            let soon = waited_ms[6..].iter().all(|waited| (6..=9).contains(waited));
+            assert!(soon, "{first_cut_ms}: {waited_ms:?}");
+        }
+    }
+
+    #[test]
+    fn the_wait_for_a_record_ends_when_something_may_be_due() {
+        let waits = |facts: EpochFacts| patience(&facts, &LIMITS).as_micros();
+        assert_eq!(waits(facts(10)), 5_000);
+        assert_eq!(waits(EpochFacts { age: Duration::from_micros(72_400), ..facts(0) }), 3_000);
+        assert_eq!(waits(EpochFacts { busy: true, ..facts(110) }), 1_000);
+        assert_eq!(waits(EpochFacts { in_flight: true, ..facts(10) }), 1_000);
+        assert_eq!(waits(EpochFacts { dirty: false, ..facts(300) }), 5_000);
     }
 }

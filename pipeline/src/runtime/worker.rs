@@ -12,7 +12,7 @@ use super::compute::{Command, Reply};
 use super::partition::EpochPart;
 use super::stations::Crew;
 use crate::flow::assignment::OnLostRestart;
-use crate::flow::epoch::EpochLimits;
+use crate::flow::epoch::{self, EpochLimits};
 use crate::flow::pressure::{Flow, Pressure};
 use crate::ports::{Clock, Epoch, InRecord, Outcome, Source, SourceEvent};
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,6 +96,8 @@ enum Producer {
 #[derive(Debug)]
 struct Filling {
     since: Duration,
+    /// When the last record was read.
+    heard_at: Duration,
     input_bytes: u64,
     dirty: bool,
 }
@@ -118,13 +120,11 @@ enum Retry {
     Void,
 }
 
-/// How long one turn waits for a record.
-const POLL: Duration = Duration::from_millis(5);
-
 impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     /// A worker that owns its ports; nothing is read before [`run`](Self::run).
     pub fn new(source: S, crew: C, clock: Arc<dyn Clock>, limits: WorkerLimits, observer: O) -> Self {
-        let filling = Filling { since: clock.now(), input_bytes: 0, dirty: false };
+        let now = clock.now();
+        let filling = Filling { since: now, heard_at: now, input_bytes: 0, dirty: false };
         let pressure = Pressure::new(limits.high_water_bytes, limits.low_water_bytes);
         Self {
             source,
@@ -167,7 +167,7 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     fn poll(&mut self) -> Result<(), WorkerError> {
         // A batch is bounded so that commits are not starved by a fast topic.
         let mut batch: BTreeMap<usize, Vec<InRecord>> = BTreeMap::new();
-        let mut patience = POLL;
+        let mut patience = epoch::patience(&self.epoch_facts(), &self.limits.epoch);
         for _ in 0..512 {
             match self.source.poll(patience)? {
                 Some(SourceEvent::Record(record)) => self.route(record, &mut batch),
@@ -199,9 +199,14 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     }
 
     fn dispatch(&mut self, batch: BTreeMap<usize, Vec<InRecord>>) -> Result<(), WorkerError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let polled_at = self.clock.now();
+        self.filling.heard_at = polled_at;
         for (thread, records) in batch {
             self.observer.polled(records.len(), records.iter().map(InRecord::size_bytes).sum());
-            self.tell(thread, Command::Records { records, polled_at: self.clock.now() })?;
+            self.tell(thread, Command::Records { records, polled_at })?;
         }
         Ok(())
     }

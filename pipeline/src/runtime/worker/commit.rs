@@ -21,13 +21,19 @@ const REINIT: Duration = Duration::from_secs(1);
 
 impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
     pub(super) fn cut_if_due(&mut self) -> Result<(), WorkerError> {
-        let facts = EpochFacts {
-            age: self.clock.now().saturating_sub(self.filling.since),
+        if epoch::is_due(&self.epoch_facts(), &self.limits.epoch) { self.cut() } else { Ok(()) }
+    }
+
+    pub(super) fn epoch_facts(&self) -> EpochFacts {
+        let now = self.clock.now();
+        EpochFacts {
+            age: now.saturating_sub(self.filling.since),
             input_bytes: self.filling.input_bytes,
             dirty: self.filling.dirty,
+            busy: self.pressure.in_flight_bytes() > 0,
+            quiet: now.saturating_sub(self.filling.heard_at),
             in_flight: self.commit.is_some(),
-        };
-        if epoch::is_due(&facts, &self.limits.epoch) { self.cut() } else { Ok(()) }
+        }
     }
 
     fn cut(&mut self) -> Result<(), WorkerError> {
@@ -37,6 +43,7 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
             Some(InFlight::Freezing { number, missing: self.crew.compute_threads(), parts: Vec::new() });
         self.filling = Filling {
             since: self.clock.now(),
+            heard_at: self.filling.heard_at,
             input_bytes: 0,
             // What compute threads still hold belongs to the next epoch.
             dirty: self.pressure.in_flight_bytes() > 0,
