@@ -1,14 +1,16 @@
-//! PCM on the wire: planar little-endian samples, byte-shuffled, then zstd level 1.
+//! PCM on the wire: planar little-endian samples, byte-shuffled, then zstd level -1.
 //!
 //! Shuffling puts the first bytes of all samples together, then the second bytes, and so on: the high bytes
 //! of neighbouring samples are alike, which is all the redundancy that a byte-wise compressor finds in PCM.
 //!
 //! A block is sent at the depth it claims only if every sample survives that bit for bit; otherwise it goes
 //! as `f32`. The choice is made per block and named in the segment's encoding, so nothing rests on trust.
+//!
+//! Level -1 takes half the time of level 1. On speech and cello its 16-bit blocks were 1 to 4 % larger, those of `f32`
+//! no larger: there only the bytes with the exponent give anything. Readers take any level.
 
 use super::ConvertError;
 use bytes::Bytes;
-use std::array;
 use std::cell::RefCell;
 use treble_core::{ChannelCount, PcmBlock, SampleDepth};
 use zstd::bulk::{Compressor, Decompressor};
@@ -17,7 +19,7 @@ use zstd::bulk::{Compressor, Decompressor};
 /// hostile record can make a reader allocate.
 pub const MAX_BLOCK_BYTES: usize = 512 * 1024;
 
-const LEVEL: i32 = 1;
+const LEVEL: i32 = -1;
 /// Full scale of 16-bit samples, 2^15.
 const SCALE_16: f32 = 32_768.0;
 /// Full scale of 24-bit samples, 2^23.
@@ -26,7 +28,7 @@ const SCALE_24: f32 = 8_388_608.0;
 thread_local! {
     // A context is some hundred kilobytes: one a thread, not one a block nor one a stream.
     static COMPRESSOR: RefCell<Compressor<'static>> =
-        RefCell::new(Compressor::new(LEVEL).expect("level 1 exists, and there is memory for a context"));
+        RefCell::new(Compressor::new(LEVEL).expect("the level exists, and there is memory for a context"));
     static DECOMPRESSOR: RefCell<Decompressor<'static>> =
         RefCell::new(Decompressor::new().expect("there is memory for a context"));
 }
@@ -35,16 +37,15 @@ thread_local! {
 pub(super) fn pack(block: &PcmBlock) -> (SampleDepth, Bytes) {
     let planes = block.planes();
     let claimed = block.spec().depth;
-    let shuffled = match claimed {
-        SampleDepth::S16 => shuffle(planes, |sample| low_bytes::<2>(sample, SCALE_16)),
-        SampleDepth::S24 => shuffle(planes, |sample| low_bytes::<3>(sample, SCALE_24)),
+    let exact = match claimed {
+        SampleDepth::S16 => integers(planes, SCALE_16).map(|words| shuffle::<2>(&words)),
+        SampleDepth::S24 => integers(planes, SCALE_24).map(|words| shuffle::<3>(&words)),
         SampleDepth::F32 => None,
     };
-    let exact = shuffled.map(|shuffled| (claimed, shuffled));
-    let (depth, shuffled) = exact.unwrap_or_else(|| {
-        let shuffled = shuffle(planes, |sample| Some(sample.to_le_bytes()));
-        (SampleDepth::F32, shuffled.expect("every f32 has its bytes"))
-    });
+    let (depth, shuffled) = match exact {
+        Some(shuffled) => (claimed, shuffled),
+        None => (SampleDepth::F32, shuffle::<4>(&bits(planes))),
+    };
     if shuffled.is_empty() {
         return (depth, Bytes::new());
     }
@@ -71,56 +72,65 @@ pub(super) fn unpack(
             });
         }
     };
-    match depth {
-        SampleDepth::S16 => unshuffle(data, frames, channels, |low| from_low_bytes::<2>(low, SCALE_16)),
-        SampleDepth::S24 => unshuffle(data, frames, channels, |low| from_low_bytes::<3>(low, SCALE_24)),
-        SampleDepth::F32 => unshuffle(data, frames, channels, f32::from_le_bytes),
-    }
+    let count = frames * channels.count();
+    let samples: Vec<f32> = match depth {
+        SampleDepth::S16 => from_integers::<2>(&decompress(data, count * 2)?, SCALE_16),
+        SampleDepth::S24 => from_integers::<3>(&decompress(data, count * 3)?, SCALE_24),
+        SampleDepth::F32 => {
+            unshuffle::<4>(&decompress(data, count * 4)?).into_iter().map(f32::from_bits).collect()
+        }
+    };
+    Ok((0..channels.count()).map(|plane| samples[plane * frames..(plane + 1) * frames].to_vec()).collect())
 }
 
-/// The little-endian bytes of the integer that `sample` is at full scale `scale`; `None` where it is not
-/// exactly one, which includes −0.0: its sign would be lost.
+/// Every sample of all planes as the integer that it is at full scale `scale`, in two's complement; `None` where one is
+/// not exactly an integer, which includes −0.0: its sign would be lost.
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "checked by the comparison")]
-fn low_bytes<const N: usize>(sample: f32, scale: f32) -> Option<[u8; N]> {
-    let integer = (sample * scale) as i32;
-    let survives = (integer as f32 / scale).to_bits() == sample.to_bits() && (-1.0..1.0).contains(&sample);
-    let bytes = integer.to_le_bytes();
-    survives.then(|| array::from_fn(|at| bytes[at]))
+fn integers(planes: &[Vec<f32>], scale: f32) -> Option<Vec<u32>> {
+    let mut exact = true;
+    let words = planes.iter().flatten().map(|&sample| {
+        let integer = (sample * scale) as i32;
+        // No early end: that would keep the loop from being vectorised.
+        exact &= (integer as f32 / scale).to_bits() == sample.to_bits() && (-1.0..1.0).contains(&sample);
+        integer.cast_unsigned()
+    });
+    let words = words.collect();
+    exact.then_some(words)
 }
 
-/// The inverse of [`low_bytes`].
+/// The samples of integers of `N` bytes, shuffled; the inverse of [`integers`] and [`shuffle`].
 #[expect(clippy::cast_precision_loss, reason = "at most 24 bits, which f32 holds")]
-fn from_low_bytes<const N: usize>(low: [u8; N], scale: f32) -> f32 {
-    let mut bytes = [0; 4];
-    bytes[4 - N..].copy_from_slice(&low);
-    let integer = i32::from_le_bytes(bytes) >> (8 * (4 - N));
-    integer as f32 / scale
+fn from_integers<const N: usize>(shuffled: &[u8], scale: f32) -> Vec<f32> {
+    // Up to the top and back down: that spreads the sign.
+    let unused_bits = 8 * (4 - N);
+    let sample = |word: u32| ((word << unused_bits).cast_signed() >> unused_bits) as f32 / scale;
+    unshuffle::<N>(shuffled).into_iter().map(sample).collect()
 }
 
-/// Byte `b` of sample `i`, counted over all planes, goes to `b·n + i`. `None` as soon as a sample has no bytes.
-fn shuffle<const N: usize>(planes: &[Vec<f32>], bytes: impl Fn(f32) -> Option<[u8; N]>) -> Option<Vec<u8>> {
-    let count: usize = planes.iter().map(Vec::len).sum();
-    let mut out = vec![0; count * N];
-    for (at, &sample) in planes.iter().flatten().enumerate() {
-        for (plane, byte) in bytes(sample)?.into_iter().enumerate() {
-            out[plane * count + at] = byte;
+fn bits(planes: &[Vec<f32>]) -> Vec<u32> {
+    planes.iter().flatten().map(|sample| sample.to_bits()).collect()
+}
+
+/// The `N` low bytes of each word: byte `b` of word `i` goes to `b·n + i`.
+#[expect(clippy::cast_possible_truncation, reason = "one byte is what is wanted")]
+fn shuffle<const N: usize>(words: &[u32]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(words.len() * N);
+    for byte in 0..N {
+        out.extend(words.iter().map(|word| (word >> (8 * byte)) as u8));
+    }
+    out
+}
+
+/// The inverse of [`shuffle`]; higher bytes are zero.
+fn unshuffle<const N: usize>(shuffled: &[u8]) -> Vec<u32> {
+    let mut words = vec![0; shuffled.len() / N];
+    for byte in 0..N {
+        let lane = &shuffled[byte * words.len()..][..words.len()];
+        for (word, low) in words.iter_mut().zip(lane) {
+            *word |= u32::from(*low) << (8 * byte);
         }
     }
-    Some(out)
-}
-
-fn unshuffle<const N: usize>(
-    data: &[u8],
-    frames: usize,
-    channels: ChannelCount,
-    sample: impl Fn([u8; N]) -> f32,
-) -> Result<Vec<Vec<f32>>, ConvertError> {
-    let count = frames * channels.count();
-    let shuffled = decompress(data, count * N)?;
-    let at = |index: usize| sample(array::from_fn(|byte| shuffled[byte * count + index]));
-    Ok((0..channels.count())
-        .map(|channel| (channel * frames..(channel + 1) * frames).map(at).collect())
-        .collect())
+    words
 }
 
 /// Exactly `claimed` bytes, or an error.
