@@ -1,9 +1,11 @@
 //! The whole pipeline on a real Kafka: beside the sum of its stages, beside the same job written in Python, live, and under
 //! more and more streams.
 //!
-//! Run by `make bench`; with names after `--`, only those groups: `live`, `rolling`, `crowd`, `throughput`, `scale`, `kafka`, `lake`, `day`. Brokers, pipeline and publisher share the machine, as they do in a test: figures of this table are
-//! floors.
+//! Run by `make bench`; with names after `--`, only those groups: `live`, `rolling`, `crowd`, `throughput`, `scale`, `kafka`, `commit`, `lake`,
+//! `day`. Brokers, pipeline and publisher share the machine, as they do in a test: figures of this table are floors.
 
+#[path = "pipeline/commit.rs"]
+mod commit;
 #[path = "pipeline/crowd.rs"]
 mod crowd;
 #[path = "pipeline/day.rs"]
@@ -27,13 +29,14 @@ use treble_test_support::broker::LocalStack;
 
 type Group = fn(&LocalStack) -> Result<Vec<Figure>>;
 
-const GROUPS: [(&str, Group); 8] = [
+const GROUPS: [(&str, Group); 9] = [
     ("live", live::figures),
     ("rolling", rolling::figures),
     ("crowd", crowd::figures),
     ("throughput", throughput::figures),
     ("scale", scale::figures),
     ("kafka", kafka::figures),
+    ("commit", commit::figures),
     ("lake", lake::figures),
     ("day", |_| day::figures()),
 ];
@@ -45,7 +48,7 @@ fn main() -> Result<()> {
     let known = |name: &String| GROUPS.iter().any(|(group, _)| group == name);
     ensure!(
         wanted.iter().all(known),
-        "of {wanted:?} not all are groups: live, rolling, crowd, throughput, scale, kafka, lake, day"
+        "of {wanted:?} not all are groups: live, rolling, crowd, throughput, scale, kafka, commit, lake, day"
     );
     let stack = LocalStack::start(1)?;
     for (name, figures) in GROUPS {

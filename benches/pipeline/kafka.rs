@@ -38,8 +38,8 @@ pub(crate) fn figures(stack: &LocalStack) -> Result<Vec<Figure>> {
     let (ours, theirs) = (topics.audio_out(), topics.audio_in());
     let config = configuration::config(&configuration::settings(stack, PREFIX))?.kafka;
     let tool = Tool::find(stack)?;
-    let writer = RefCell::new(Writer::start(&config, &theirs, &ours)?);
-    let [written, produced] = race([&|| timed(|| writer.borrow_mut().write()), &|| {
+    let writer = RefCell::new(Writer::start(&config, &theirs)?);
+    let [written, produced] = race([&|| timed(|| write(&mut writer.borrow_mut(), &ours)), &|| {
         tool.run(&["-P", "-t", &theirs, "-a", "-1", "-X", "enable.idempotence=true"])
     }])?;
     let [read, consumed] =
@@ -59,44 +59,50 @@ fn speed(name: &str, took: Duration) -> Figure {
     Figure { name: name.to_owned(), value, unit: "MiB a second", better: "higher", against: None }
 }
 
+fn write(writer: &mut Writer, topic: &str) -> Result<()> {
+    let value = Bytes::from(vec![b'x'; VALUE_BYTES]);
+    for _ in 0..RECORDS / EPOCH_RECORDS {
+        let records = (0..EPOCH_RECORDS).map(|_| record(topic, PARTITION, value.clone())).collect();
+        writer.commit(records, &[PARTITION])?;
+    }
+    Ok(())
+}
+
+/// A record for one partition of `topic`.
+pub(crate) fn record(topic: &str, partition: i32, value: Bytes) -> OutRecord {
+    OutRecord {
+        topic: topic.to_owned(),
+        partition: Some(partition),
+        key: Bytes::from_static(b"bench"),
+        value: Some(value),
+        headers: Vec::new(),
+    }
+}
+
 /// Transactions of a worker.
-struct Writer {
+pub(crate) struct Writer {
     transactions: KafkaTransactions,
     /// Whose positions they commit.
     member: KafkaSource,
-    topic: String,
-    value: Bytes,
     committed: i64,
 }
 
 impl Writer {
-    fn start(config: &KafkaConfig, input: &str, topic: &str) -> Result<Self> {
+    /// A worker that has all partitions of `input`, and its transactions.
+    pub(crate) fn start(config: &KafkaConfig, input: &str) -> Result<Self> {
         let settings = client::transactional(config, "bench", TRANSACTION_TIMEOUT_MS)?;
         let mut transactions = KafkaTransactions::new(settings, input, Arc::new(SystemClock::new()));
         transactions.init()?;
-        let member = join(config, input)?;
-        let value = Bytes::from(vec![b'x'; VALUE_BYTES]);
-        Ok(Self { transactions, member, topic: topic.to_owned(), value, committed: 0 })
+        Ok(Self { transactions, member: join(config, input)?, committed: 0 })
     }
 
-    fn write(&mut self) -> Result<()> {
-        for _ in 0..RECORDS / EPOCH_RECORDS {
-            let record = || OutRecord {
-                topic: self.topic.clone(),
-                partition: Some(PARTITION),
-                key: Bytes::from_static(b"bench"),
-                value: Some(self.value.clone()),
-                headers: Vec::new(),
-            };
-            self.committed += 1;
-            let epoch = Epoch {
-                records: (0..EPOCH_RECORDS).map(|_| record()).collect(),
-                offsets: vec![(PARTITION, self.committed)],
-                ..Epoch::default()
-            };
-            let outcome = self.transactions.commit(&epoch, self.member.membership()?, PATIENCE);
-            ensure!(outcome == Outcome::Committed, "{outcome:?}");
-        }
+    /// One transaction: the records, and a position on each of `partitions`.
+    pub(crate) fn commit(&mut self, records: Vec<OutRecord>, partitions: &[i32]) -> Result<()> {
+        self.committed += 1;
+        let offsets = partitions.iter().map(|partition| (*partition, self.committed)).collect();
+        let epoch = Epoch { records, offsets, ..Epoch::default() };
+        let outcome = self.transactions.commit(&epoch, self.member.membership()?, PATIENCE);
+        ensure!(outcome == Outcome::Committed, "{outcome:?}");
         Ok(())
     }
 }

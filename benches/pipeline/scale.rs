@@ -98,7 +98,7 @@ impl Case {
         let took = timed(|| {
             clips.iter().try_for_each(|clip| publisher.clip(clip))?;
             publisher.flush()?;
-            verdict::delivered(stack, &prefix, clips.len())
+            verdict::await_ends(stack, &prefix, clips.len())
         })?;
         workers.iter_mut().try_for_each(Worker::terminate)?;
         Ok(took)

@@ -292,19 +292,37 @@ pub fn read_committed(
     topic: &str,
     mut enough: impl FnMut(&[Committed]) -> bool,
 ) -> Result<Vec<Committed>> {
-    let (consumer, _) = reader(stack, topic)?;
     let mut records = Vec::new();
-    while !enough(&records) {
-        let Some(polled) = consumer.poll(PATIENCE) else {
-            bail!("{topic}: nothing more within {PATIENCE:?} after {} records", records.len());
-        };
-        match polled {
-            Ok(message) => records.push(committed(&message)),
-            Err(KafkaError::PartitionEOF(_)) => {}
-            Err(error) => eprintln!("{topic}: {error}"),
-        }
+    if !enough(&records) {
+        follow_committed(stack, topic, |record| {
+            records.push(record);
+            Ok(enough(&records))
+        })?;
     }
     Ok(records)
+}
+
+/// Hands on the committed records of a topic from its beginning, until `take` says that one was the last.
+pub fn follow_committed(
+    stack: &LocalStack,
+    topic: &str,
+    mut take: impl FnMut(Committed) -> Result<bool>,
+) -> Result<()> {
+    let (consumer, _) = reader(stack, topic)?;
+    let mut taken = 0;
+    loop {
+        match consumer.poll(PATIENCE) {
+            Some(Ok(message)) => {
+                taken += 1;
+                if take(committed(&message))? {
+                    return Ok(());
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => {}
+            Some(Err(error)) => eprintln!("{topic}: {error}"),
+            None => bail!("{topic}: nothing more within {PATIENCE:?} after {taken} records"),
+        }
+    }
 }
 
 /// The committed records that a topic holds now.

@@ -4,7 +4,7 @@
 use crate::broker::LocalStack;
 use crate::clips::Clip;
 use crate::kafka::{self, Committed};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -113,6 +113,22 @@ pub fn output(stack: &LocalStack, prefix: &str, expected: usize) -> Result<Vec<C
         seen = records.len();
         over >= expected
     })
+}
+
+/// Waits until `expected` streams have ended on `{prefix}.audio.out`, and keeps nothing of them: for a stopwatch. How many frames
+/// they say they have; an error where one was given up.
+pub fn await_ends(stack: &LocalStack, prefix: &str, expected: usize) -> Result<u64> {
+    let (mut over, mut frames) = (0, 0);
+    kafka::follow_committed(stack, &Topics::new(prefix)?.audio_out(), |record| {
+        let chunk = chunk_of(&record)?;
+        match chunk.body {
+            ChunkBody::Abort(reason) => bail!("{:?} was given up: {reason:?}", chunk.stream_id),
+            ChunkBody::End(totals) => (over, frames) = (over + 1, frames + totals.samples),
+            ChunkBody::Start { .. } | ChunkBody::Data { .. } => {}
+        }
+        Ok(over >= expected)
+    })?;
+    Ok(frames)
 }
 
 fn is_last(record: &Committed) -> bool {
