@@ -8,6 +8,7 @@ use crate::opus;
 use crate::renew::Renewal;
 use crate::resume::{Resume, Watch};
 use crate::trim::Trim;
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::sync::OnceLock;
 use symphonia::core::audio::Channels;
@@ -83,7 +84,11 @@ pub(crate) struct Session {
     losses: u64,
     /// Bytes of packets.
     packet_bytes: u64,
-    scratch: Vec<Vec<f32>>,
+}
+
+thread_local! {
+    /// The frames of one packet, on their way to the assembler: one a thread, since no stream leaves anything there.
+    static PLANES: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Session {
@@ -109,7 +114,6 @@ impl Session {
             params: AudioCodecParameters::new(),
             codec: "",
             losses: 0,
-            scratch: Vec::new(),
         }
     }
 
@@ -200,11 +204,21 @@ impl Session {
         decoder: &mut dyn AudioDecoder,
         packet: &Packet,
     ) -> Result<Option<&'static str>, StageError> {
+        // Nothing is read meanwhile, so no other stream's turn comes.
+        PLANES.with_borrow_mut(|planes| self.decode_through(planes, decoder, packet))
+    }
+
+    fn decode_through(
+        &mut self,
+        planes: &mut Vec<Vec<f32>>,
+        decoder: &mut dyn AudioDecoder,
+        packet: &Packet,
+    ) -> Result<Option<&'static str>, StageError> {
         // Decoded all the same: the frames that follow want its bits.
         let noise = self.params.codec == CODEC_ID_MP3 && self.mixed.spoil(&packet.data);
         match decoder.decode(packet) {
             Ok(buffer) if buffer.frames() == 0 => return Ok(None),
-            Ok(buffer) => buffer.copy_to_vecs_planar(&mut self.scratch),
+            Ok(buffer) => buffer.copy_to_vecs_planar(planes),
             Err(Error::DecodeError(reason)) => return Ok(Some(reason)),
             Err(Error::IoError(_)) => return Ok(Some("the packet ends too early")),
             Err(Error::ResetRequired) => return Ok(Some("the decoder was reset")),
@@ -213,21 +227,21 @@ impl Session {
         let buffer = decoder.last_decoded();
         let depth = depth_of(&buffer, decoder.codec_params());
         self.begin(buffer.spec().rate(), buffer.spec().channels().count(), depth)?;
-        if !holds(depth, &self.scratch) {
+        if !holds(depth, planes) {
             return Ok(Some("samples deeper than the stream says"));
         }
         self.heard = true;
         let frames = buffer.frames();
         if noise {
-            self.scratch.iter_mut().flatten().for_each(|sample| *sample = 0.0);
+            planes.iter_mut().flatten().for_each(|sample| *sample = 0.0);
             self.tell_loss("it has mixed blocks, or hears of one before it");
         }
         self.account(frames as u64)?;
         if self.gain != 1.0 {
-            self.scratch.iter_mut().flatten().for_each(|sample| *sample *= self.gain);
+            planes.iter_mut().flatten().for_each(|sample| *sample *= self.gain);
         }
         let kept = self.keep(frames);
-        self.assembler.append(&self.scratch, kept);
+        self.assembler.append(planes, kept);
         Ok(None)
     }
 

@@ -28,6 +28,13 @@ fn push(stage: &mut DecodeStage, data: Bytes) -> Result<(), StageError> {
     stage.push(EncodedChunk { format, data, ..EncodedChunk::default() }, &mut Outbox::default())
 }
 
+/// A stage that has been fed all of `bytes`, 500 at a time.
+fn fed(bytes: &Bytes) -> DecodeStage {
+    let mut stage = live_stage(Limits::default());
+    bytes.chunks(500).for_each(|piece| push(&mut stage, bytes.slice_ref(piece)).unwrap());
+    stage
+}
+
 /// The tables that codecs build once are not a stream's.
 fn warm_up() {
     for name in NAMES {
@@ -52,13 +59,10 @@ fn a_stream_of_any_codec_stays_within_its_allowance() {
     let mut faults = Vec::new();
     for name in NAMES.iter().chain(&["noise_pns.aac", "pages_vorbis.ogg"]) {
         let bytes = Bytes::from(fixture(name));
+        // The thread's place for a packet's frames fits the stream that it decoded last.
+        drop(fed(&bytes));
         let (mut stage, before) = (None, live());
-        let peak = peak(|| {
-            let stage = stage.insert(live_stage(Limits::default()));
-            for piece in bytes.chunks(500) {
-                push(stage, bytes.slice_ref(piece)).unwrap();
-            }
-        });
+        let peak = peak(|| stage = Some(fed(&bytes)));
         let held = usize::try_from(live() - before).unwrap();
         println!("{name:<24}{:>12}{:>12}", peak.div_ceil(KIB), held.div_ceil(KIB));
         if held > allowance(name, bytes.len()) {
