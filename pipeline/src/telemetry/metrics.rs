@@ -14,9 +14,14 @@ use super::labels::{
 /// From capture to committed output: dense around the objective of 5 s.
 const END_TO_END: [f64; 16] =
     [0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 4.5, 5.0, 5.5, 6.0, 7.5, 10.0, 15.0, 30.0, 60.0];
-/// Stages, transactions, polls.
+/// Stages, polls.
 const SECONDS: [f64; 15] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0];
+/// Transactions: dense around the 15 ms that a commit may cost.
+const COMMIT: [f64; 18] = [
+    0.0025, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0,
+];
 /// Short waits.
 const SHORT: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 /// Runs of the model.
@@ -114,7 +119,7 @@ catalogue! {
         /// Transactions by outcome.
         transactions: Counter<(Stage, Outcome)> = "treble_kafka_transactions_total";
         /// From the begin of a transaction to its outcome.
-        transaction_duration: Histogram<(Stage, Outcome)> = "treble_kafka_transaction_duration_seconds", SECONDS;
+        transaction_duration: Histogram<(Stage, Outcome)> = "treble_kafka_transaction_duration_seconds", COMMIT;
         /// When the open transaction was begun; 0 where none is open.
         transaction_open: Gauge<(Stage,)> = "treble_kafka_transaction_open_timestamp_seconds";
         /// After how long a broker aborts a transaction.
