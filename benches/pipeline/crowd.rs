@@ -7,7 +7,7 @@ use treble_bench_support::Figure;
 use treble_test_support::broker::LocalStack;
 
 /// 2,000 is what a machine of this size is asked for.
-const STEPS: [usize; 8] = [10, 100, 150, 200, 300, 500, 1_000, 2_000];
+const STEPS: [usize; 9] = [10, 100, 200, 300, 400, 500, 700, 1_000, 2_000];
 const SECONDS: u32 = 15;
 /// Behind means: at the end of a step, output lags further than this.
 const KEEPS_UP_MS: f64 = 2_000.0;
