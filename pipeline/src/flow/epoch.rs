@@ -14,7 +14,7 @@ pub struct EpochLimits {
 /// What is known of the epoch that is being filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochFacts {
-    /// Time since the last epoch was cut.
+    /// Time since the epoch began ([`begun_at`]).
     pub age: Duration,
     /// Input bytes given to the stages since then.
     pub input_bytes: u64,
@@ -54,6 +54,13 @@ fn due_at(facts: &EpochFacts, limits: &EpochLimits) -> Duration {
         (false, false) => limits.interval,
         (false, true) => limits.interval - quarter,
     }
+}
+
+/// When an epoch that was empty until `now` counts as begun, where the last one was cut at `cut_at`: no longer ago than its first records
+/// leave the stages time to process them. After a pause it would be overdue before they had seen any.
+#[must_use]
+pub fn begun_at(cut_at: Duration, now: Duration, limits: &EpochLimits) -> Duration {
+    cut_at.max(now.saturating_sub(limits.interval - limits.interval / 4))
 }
 
 /// How long to wait for the next record before looking again, in whole milliseconds: answers of the other threads do not end
@@ -106,26 +113,40 @@ mod tests {
         check(EpochFacts { busy: true, quiet, input_bytes: 1000, ..facts(0) }, true);
     }
 
-    /// Bursts every interval, each of two parts that are 4 ms apart and take 2 ms of work each.
+    /// How long bursts wait for their cuts, each of two parts that are 4 ms apart and take 2 ms of work each.
+    fn waits_ms(first_cut_ms: u64, period_ms: u64) -> Vec<u64> {
+        let (mut begun, mut oldest_ms, mut waits_ms) =
+            (Duration::from_millis(first_cut_ms), None, Vec::new());
+        for now_ms in period_ms..20 * period_ms {
+            let (now, phase_ms) = (Duration::from_millis(now_ms), now_ms % period_ms);
+            if (phase_ms == 0 || phase_ms == 4) && oldest_ms.is_none() {
+                oldest_ms = Some(now_ms);
+                begun = begun_at(begun, now, &LIMITS);
+            }
+            let quiet = Duration::from_millis(if phase_ms < 4 { phase_ms } else { phase_ms - 4 });
+            let busy = matches!(phase_ms, 0..2 | 4..6);
+            let facts = EpochFacts { age: now - begun, quiet, busy, dirty: oldest_ms.is_some(), ..facts(0) };
+            if is_due(&facts, &LIMITS) {
+                begun = now;
+                waits_ms.extend(oldest_ms.take().map(|burst_ms| now_ms - burst_ms));
+            }
+        }
+        waits_ms
+    }
+
     #[test]
     fn cuts_fall_into_step_with_bursts_that_come_as_often() {
-        for first_cut_ms in 0..100_u64 {
-            let (mut cut_ms, mut oldest_ms, mut waited_ms) = (first_cut_ms, None, Vec::new());
-            for now_ms in 100..2_000_u64 {
-                let phase_ms = now_ms % 100;
-                if phase_ms == 0 || phase_ms == 4 {
-                    oldest_ms.get_or_insert(now_ms);
-                }
-                let age = Duration::from_millis(now_ms - cut_ms);
-                let quiet = Duration::from_millis(if phase_ms < 4 { phase_ms } else { phase_ms - 4 });
-                let facts = EpochFacts { age, quiet, busy: matches!(phase_ms, 0..2 | 4..6), ..facts(0) };
-                if is_due(&EpochFacts { dirty: oldest_ms.is_some(), ..facts }, &LIMITS) {
-                    cut_ms = now_ms;
-                    waited_ms.extend(oldest_ms.take().map(|burst_ms| now_ms - burst_ms));
-                }
-            }
-            let soon = waited_ms[6..].iter().all(|waited| (6..=9).contains(waited));
-            assert!(soon, "{first_cut_ms}: {waited_ms:?}");
+        for first_cut_ms in 0..100 {
+            let waits_ms = waits_ms(first_cut_ms, 100);
+            assert!(waits_ms[6..].iter().all(|wait| (6..=9).contains(wait)), "{first_cut_ms}: {waits_ms:?}");
+        }
+    }
+
+    #[test]
+    fn a_burst_after_a_pause_is_cut_when_it_has_been_processed() {
+        for period_ms in [150, 300, 1_000] {
+            let waits_ms = waits_ms(0, period_ms);
+            assert!(waits_ms.iter().all(|wait| *wait == 9), "{period_ms}: {waits_ms:?}");
         }
     }
 

@@ -95,6 +95,7 @@ enum Producer {
 /// The epoch that is being filled.
 #[derive(Debug)]
 struct Filling {
+    /// When it counts as begun ([`epoch::begun_at`]).
     since: Duration,
     /// When the last record was read.
     heard_at: Duration,
@@ -194,7 +195,10 @@ impl<S: Source, O: WorkerObserver, C: Crew<S::Membership>> Worker<S, O, C> {
         let bytes = record.size_bytes();
         self.pressure.add(bytes);
         self.filling.input_bytes += bytes;
-        self.filling.dirty = true;
+        if !std::mem::replace(&mut self.filling.dirty, true) {
+            let (since, now) = (self.filling.since, self.clock.now());
+            self.filling.since = epoch::begun_at(since, now, &self.limits.epoch);
+        }
         batch.entry(self.thread_of(record.partition)).or_default().push(record);
     }
 
