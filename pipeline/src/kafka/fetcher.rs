@@ -18,6 +18,10 @@ use std::time::Duration;
 /// The most that one question to the cluster takes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often a partition without a leader is looked at again, and after what time: five seconds together.
+const ELECTION_LOOKS: u32 = 20;
+const ELECTION_PAUSE: Duration = Duration::from_millis(250);
+
 /// A position in a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -95,8 +99,8 @@ impl Fetcher {
     }
 
     fn beginning(&self, partition: i32) -> Result<Position, KafkaFault> {
-        let bounds = self.consumer.fetch_watermarks(&self.topic, partition, PATIENCE);
-        let (offset, _) = bounds.map_err(|error| self.fault(&error, "tell where the topic begins"))?;
+        let (offset, _) =
+            self.bounds(partition).map_err(|error| self.fault(&error, "tell where the topic begins"))?;
         Ok(Position { partition, offset })
     }
 
@@ -178,8 +182,23 @@ impl Fetcher {
 
     /// The offset behind the last record of `partition`, committed or not.
     pub fn end(&self, partition: i32) -> Result<i64, KafkaFault> {
-        let bounds = self.consumer.fetch_watermarks(&self.topic, partition, PATIENCE);
-        bounds.map(|(_, end)| end).map_err(|error| self.fault(&error, "tell where the topic ends"))
+        self.bounds(partition)
+            .map(|(_, end)| end)
+            .map_err(|error| self.fault(&error, "tell where the topic ends"))
+    }
+
+    /// Where `partition` begins and ends. A topic that has just been created has no leader for a moment.
+    fn bounds(&self, partition: i32) -> Result<(i64, i64), KafkaError> {
+        let ask = || self.consumer.fetch_watermarks(&self.topic, partition, PATIENCE);
+        let mut answer = ask();
+        for _ in 0..ELECTION_LOOKS {
+            if !answer.as_ref().is_err_and(is_leaderless) {
+                break;
+            }
+            std::thread::park_timeout(ELECTION_PAUSE);
+            answer = ask();
+        }
+        answer
     }
 
     /// The latest trouble that the client met, where it met any.
@@ -228,4 +247,32 @@ fn is_passing(error: &KafkaError) -> bool {
         Code::NotLeaderForPartition,
     ];
     error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
+}
+
+/// Whether `error` says that a leader is being elected.
+fn is_leaderless(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(error.rdkafka_error_code(), Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Request, Surroundings};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    #[test]
+    fn a_partition_whose_leader_is_being_elected_is_asked_again() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("new", 1, 1).unwrap();
+        let surroundings = Surroundings { host_name: "host".to_owned(), ..Surroundings::default() };
+        let mut config = config::load(&Request::default(), &surroundings).unwrap().config.kafka;
+        config.bootstrap_servers = cluster.bootstrap_servers();
+        let mut fetcher = Fetcher::connect(&config, "new").unwrap();
+        let elected = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 3];
+        cluster.request_errors(RDKafkaApiKey::ListOffsets, &elected);
+        let begins = fetcher.beginnings(None).unwrap();
+        assert_eq!(begins, [Position { partition: 0, offset: 0 }]);
+    }
 }
