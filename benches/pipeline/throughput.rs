@@ -37,20 +37,37 @@ struct Run<'a> {
     more: Vec<(&'static str, String)>,
 }
 
+/// How the pipeline is run.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    name: &'static str,
+    topology: &'static str,
+    /// Compute threads of a segment; 0 is one a core, as it comes.
+    threads: &'static str,
+    /// What the stages do by themselves has no loudness meter, so it is on the clock only where it is asked for.
+    loudness: &'static str,
+}
+
+const FUSED: Way = Way { name: "fused", topology: "fused", threads: "1", loudness: "off" };
+const DISTRIBUTED: Way = Way { name: "distributed", topology: "distributed", ..FUSED };
+const METERED: Way = Way { name: "metered", loudness: "bulk", ..FUSED };
+const ALL_CORES: Way = Way { name: "all-cores", threads: "0", ..FUSED };
+
 impl Run<'_> {
     fn figures(&self) -> Result<Vec<Figure>> {
-        let mut best = [Duration::MAX; 5];
+        let mut best = [Duration::MAX; 6];
         for round in 0..ROUNDS {
             best[0] = best[0].min(self.offline(round)?);
-            best[1] = best[1].min(self.pipeline(round, "fused", "off")?);
-            best[2] = best[2].min(self.pipeline(round, "distributed", "off")?);
+            best[1] = best[1].min(self.pipeline(round, FUSED)?);
+            best[2] = best[2].min(self.pipeline(round, DISTRIBUTED)?);
             if self.mode == "ai" {
                 best[3] = best[3].min(self.python(round)?);
+                best[4] = best[4].min(self.pipeline(round, ALL_CORES)?);
             } else {
-                best[4] = best[4].min(self.pipeline(round, "fused", "bulk")?);
+                best[5] = best[5].min(self.pipeline(round, METERED)?);
             }
         }
-        let [offline, fused, distributed, python, metered] = best;
+        let [offline, fused, distributed, python, all_cores, metered] = best;
         let (mode, seconds) = (self.mode, self.clips.len() as f64 * f64::from(SECONDS));
         let stages = "the stages offline, one thread";
         let mut figures = vec![
@@ -69,6 +86,8 @@ impl Run<'_> {
             let peer = "the same job in Python";
             figures.push(Figure::ratio("fused_against_python", fused, python, peer));
             figures.push(Figure::ratio("distributed_against_python", distributed, python, peer));
+            figures.push(Figure::speed("fused_ai_all_cores_speed", seconds, all_cores));
+            figures.push(Figure::ratio("all_cores_against_python", all_cores, python, peer));
         }
         Ok(figures)
     }
@@ -88,15 +107,14 @@ impl Run<'_> {
         })
     }
 
-    /// From ready to the last END, with one compute thread a segment. What the stages do by themselves has no loudness meter, so it
-    /// is on the clock only where it is asked for.
-    fn pipeline(&self, round: usize, topology: &'static str, loudness: &str) -> Result<Duration> {
-        let prefix = format!("{}-{topology}-{loudness}-{round}", self.mode);
+    /// From ready to the last END.
+    fn pipeline(&self, round: usize, way: Way) -> Result<Duration> {
+        let prefix = format!("{}-{}-{round}", self.mode, way.name);
         self.publish(&prefix)?;
         let mut settings = self.more.clone();
-        settings.push(("topology", topology.to_owned()));
-        settings.push(("flow.threads", "1".to_owned()));
-        settings.push(("events.loudness", loudness.to_owned()));
+        settings.push(("topology", way.topology.to_owned()));
+        settings.push(("flow.threads", way.threads.to_owned()));
+        settings.push(("events.loudness", way.loudness.to_owned()));
         let mut worker = Worker::new(self.stack, &prefix, STAGES, "bench", &settings)?;
         worker.start()?;
         worker.await_ready(kafka::PATIENCE)?;
