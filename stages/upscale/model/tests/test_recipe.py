@@ -9,7 +9,7 @@ import torch
 
 from envelope import excitation, features, spectrum, synthesis
 from envelope.runner import load_onnx, upscale
-from train import augment, loop, polish, prepare, refit, ridge, state, targets
+from train import augment, batches, loop, polish, prepare, refit, ridge, state, targets
 from train.__main__ import main
 from train.batches import Segments, holes
 from train.config import Recipe
@@ -136,6 +136,50 @@ def test_a_hole_teaches_the_trunk_nothing():
     assert touched[39]
 
 
+@pytest.mark.parametrize(("share", "kept"), [(0.0, 0), (0.5, None), (1.0, 8)])
+def test_a_share_of_the_examples_stays_as_it_was_recorded(cache: Path, folder: Path, share: float, kept: int | None):
+    segments = Segments(cache, prepare.build(read_folder(folder), cache, 1, variants=False), 40)
+    plain = segments.draw(8, np.random.default_rng(1))
+    chances = torch.Generator().manual_seed(1)
+    mixed = augment.keep_plain(plain, augment.change_recording(plain, chances), share, chances)
+    same = sum(bool(torch.equal(before, after)) for before, after in zip(plain.source, mixed.source, strict=True))
+    assert 0 < same < 8 if kept is None else same == kept
+
+
+def test_a_share_is_heard_as_16_khz_input_but_never_above_a_codecs_cutoff():
+    cutoff, codec = torch.full((400,), 100.0), torch.tensor([480, 120]).repeat(200)
+    chances = torch.Generator().manual_seed(1)
+    assert torch.equal(augment.some_wideband(cutoff, codec, 0.0, chances), cutoff)
+    heard = augment.some_wideband(cutoff, codec, 0.3, chances)
+    assert set(heard.tolist()) == {100.0, 120.0, 170.0}
+    assert 80 < int((heard != 100).sum()) < 160
+
+
+def test_speech_has_the_share_that_it_is_given():
+    shares = batches.domain_share(0.9)
+    assert shares["speech"] == 0.9
+    assert sum(shares.values()) == pytest.approx(1)
+    assert batches.domain_share(0.55) == pytest.approx({"speech": 0.55, "music": 0.3, "ambience": 0.15})
+
+
+def test_a_source_left_out_is_neither_learnt_from_nor_judged(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, cache: Path, tmp_path: Path
+):
+    seen: list[loop.Sets] = []
+
+    def note(_recipe: Recipe, sets: loop.Sets, *_: object) -> None:
+        seen.append(sets)
+        raise InterruptedError
+
+    monkeypatch.setattr(loop, "train", note)
+    left_out = read_folder(folder)[0].source
+    with pytest.raises(InterruptedError):
+        main([str(folder), "--out", str(tmp_path), "--cache", str(cache), "--no-variants", "--leave-out", left_out])
+    used = {clip.source for clip in seen[0].train + seen[0].known + seen[0].unseen}
+    assert used
+    assert left_out not in used
+
+
 @pytest.mark.parametrize("variant", ["quality", "live"])
 def test_the_ridge_baseline_is_a_model_like_any_other(folder: Path, cache: Path, tmp_path: Path, variant: str):
     path = tmp_path / "ridge.onnx"
@@ -209,7 +253,7 @@ def test_the_trunk_learns_from_a_lossy_source_and_the_head_does_not(
     folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     learnt = []
-    monkeypatch.setattr(loop, "Segments", lambda _, clips, frames: learnt.append({clip.source for clip in clips}))
+    monkeypatch.setattr(loop, "Segments", lambda _, clips, *_rest: learnt.append({clip.source for clip in clips}))
     monkeypatch.setattr("train.__main__.refit", lambda _, net, clips, cache: learnt.append({clip.source for clip in clips}))
     flags = ["--out", str(tmp_path), "--cache", str(cache), "--no-variants", "--lossy", "speech_two", "--everything"]
     main([str(folder), *flags, *TINY, "--epochs", "0", "--polish-steps", "0"])
@@ -224,7 +268,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(folder: Path, cache: Path, tm
         run(folder, cache, tmp_path, "--epochs", "1", "--seed", "2")
 
 
-@pytest.mark.parametrize("flag", ["--hold-back", "--lossy"])
+@pytest.mark.parametrize("flag", ["--hold-back", "--lossy", "--leave-out"])
 def test_an_unknown_source_is_refused(folder: Path, cache: Path, tmp_path: Path, flag: str):
     with pytest.raises(SystemExit, match="nobody"):
         main([str(folder), "--out", str(tmp_path), "--cache", str(cache), "--no-variants", flag, "nobody"])

@@ -27,6 +27,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--cache", type=Path, help="band levels of the recordings (default: OUT/cache); may be shared by runs")
     parser.add_argument("--hold-back", default="", metavar="SOURCE,...", help="sources never learnt from, judged instead")
+    parser.add_argument("--leave-out", default="", metavar="SOURCE,...", help="sources neither learnt from nor judged")
     parser.add_argument("--lossy", default="", metavar="SOURCE,...", help="sources that a codec went over: not for the head")
     parser.add_argument("--everything", action="store_true", help="learn from the validation clips too (for the shipped model)")
     parser.add_argument("--start-from", type=Path, help="checkpoint of a run whose weights this one begins with")
@@ -59,13 +60,13 @@ def main(arguments: list[str] | None = None) -> Path:
     cache = flags.cache or flags.out / "cache"
     recordings = read_folder(flags.folder)
     clips = prepare.build(recordings, cache, recipe.seed, not flags.no_variants)
-    held_back, lossy = named(flags.hold_back), named(flags.lossy)
-    unknown = (held_back | lossy) - {clip.source for clip in clips}
+    held_back, lossy, left_out = named(flags.hold_back), named(flags.lossy), named(flags.leave_out)
+    unknown = (held_back | lossy | left_out) - {clip.source for clip in clips}
     if unknown:
-        raise SystemExit(f"--hold-back or --lossy names no source of {flags.folder}: {', '.join(sorted(unknown))}")
-    sets = loop.split(clips, held_back, flags.everything)
+        raise SystemExit(f"--hold-back, --lossy or --leave-out names no source of {flags.folder}: {', '.join(sorted(unknown))}")
+    sets = loop.split([clip for clip in clips if clip.source not in left_out], held_back, flags.everything)
     state = loop.train(recipe, sets, cache, flags.out, flags.start_from)
-    learnt = [one for one in recordings if one.source not in held_back and (one.split == "train" or flags.everything)]
+    learnt = [one for one in recordings if one.source not in held_back | left_out and (one.split == "train" or flags.everything)]
     weights = state.best_weights or state.average.state_dict()
     if recipe.refit_batches:
         net = build_net(recipe, weights)
@@ -79,6 +80,7 @@ def main(arguments: list[str] | None = None) -> Path:
         "recipe": asdict(recipe),
         "held_back": sorted(held_back),
         "lossy": sorted(lossy),
+        "left_out": sorted(left_out),
         "start_from": flags.start_from.parent.name if flags.start_from else None,
         "trunk": trunk_of(flags.start_from),
         "everything": flags.everything,

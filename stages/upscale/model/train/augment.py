@@ -1,11 +1,11 @@
 """What every training example goes through, in the domain of band levels: each draw is one more recording chain."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
-from envelope.constants import FEATURE_BANDS, FEATURE_BINS, FEATURE_EPS, FEATURE_MEAN, FEATURE_SCALE
+from envelope.constants import FEATURE_BANDS, FEATURE_BINS, FEATURE_EPS, FEATURE_MEAN, FEATURE_SCALE, cutoff_bin
 
 from .prepare import BANDS
 
@@ -94,6 +94,26 @@ def change_recording(levels: Levels, generator: torch.Generator) -> Levels:
     rolloff = torch.where(mixed, torch.minimum(levels.rolloff_bin, levels.rolloff_bin.roll(1)), levels.rolloff_bin)
     codec = torch.where(mixed, torch.minimum(levels.codec_cutoff, levels.codec_cutoff.roll(1)), levels.codec_cutoff)
     return Levels(_level(source), _level(target), _level(geometric), codec, rolloff, levels.weight, levels.hole)
+
+
+def keep_plain(plain: Levels, changed: Levels, share: float, generator: torch.Generator) -> Levels:
+    """A batch of which this share of the examples, on average, is as it was recorded."""
+    if not share:
+        return changed
+    kept = torch.rand(len(plain.source), generator=generator) < share
+
+    def choose(before: Tensor, after: Tensor) -> Tensor:
+        return torch.where(kept.reshape(-1, *[1] * (before.dim() - 1)), before, after)
+
+    return Levels(*(choose(getattr(plain, one.name), getattr(changed, one.name)) for one in fields(Levels)))
+
+
+def some_wideband(cutoff: Tensor, codec_cutoff: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Cutoff bins `[batch]` of which this share, on average, are those of 16 kHz input."""
+    if not share:
+        return cutoff
+    chosen = torch.rand(len(cutoff), generator=generator) < share
+    return torch.where(chosen, codec_cutoff.float().clamp(max=float(cutoff_bin(8000))), cutoff)
 
 
 def random_cutoffs(codec_cutoff: Tensor, generator: torch.Generator) -> Tensor:

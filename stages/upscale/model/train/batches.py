@@ -12,7 +12,12 @@ from envelope.constants import FEATURE_BINS, FEATURE_EPS, HIGH_FIRST_BIN
 from .augment import Levels
 from .prepare import Clip, tables
 
-DOMAIN_SHARE = {"speech": 0.55, "music": 0.3, "ambience": 0.15}
+
+def domain_share(speech: float) -> dict[str, float]:
+    """Share of each domain in the segments, given that of speech."""
+    return {"speech": speech, "music": (1 - speech) * 2 / 3, "ambience": (1 - speech) / 3}
+
+
 SILENCE_LEVEL = -7.2
 """Frames whose loudest band lies below this log10 power hold nothing but quantisation."""
 
@@ -37,15 +42,15 @@ def holes(target: np.ndarray, speech: np.ndarray) -> np.ndarray:
 class Segments:
     """Draws segments of consecutive frames from a set of clips."""
 
-    def __init__(self, folder: Path, clips: Iterable[Clip], frames: int) -> None:
+    def __init__(self, folder: Path, clips: Iterable[Clip], frames: int, speech_share: float = 0.55) -> None:
         self.tables = tables(folder)
         self.clips = list(clips)
         self.frames = frames
         if not self.clips:
             raise ValueError("no clips to draw from: the split or the held-back sources leave nothing")
-        self.chances = self._chances()
+        self.chances = self._chances(domain_share(speech_share))
 
-    def _chances(self) -> np.ndarray:
+    def _chances(self, share: dict[str, float]) -> np.ndarray:
         """Probability of each clip `[clips]`."""
         frames: defaultdict[str, int] = defaultdict(int)
         for clip in self.clips:
@@ -55,7 +60,7 @@ class Segments:
         for source, count in frames.items():
             roots[domains[source]] += count**0.5
         chance = [
-            DOMAIN_SHARE[clip.domain] * frames[clip.source] ** 0.5 / roots[clip.domain] * clip.frames / frames[clip.source]
+            share[clip.domain] * frames[clip.source] ** 0.5 / roots[clip.domain] * clip.frames / frames[clip.source]
             for clip in self.clips
         ]
         return np.array(chance) / sum(chance)

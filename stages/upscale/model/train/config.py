@@ -19,6 +19,12 @@ class Recipe:
     batch: int = 16
     core: int = 96
     """Frames of each segment that the loss sees; the context comes on top."""
+    speech_share: float = 0.55
+    """Of the segments; music has two thirds of the others, ambience one."""
+    plain_share: float = 0.0
+    """Of the segments of the band stage that keep their equaliser, level and background."""
+    wideband_share: float = 0.0
+    """Of the segments of the band stage that are heard as 16 kHz input, beside those that the draw of cutoffs makes so."""
     channels: int = 128
     blocks: int = 6
     expansion: int = 2

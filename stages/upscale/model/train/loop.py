@@ -13,7 +13,17 @@ import torch
 from envelope.constants import cutoff_bin
 
 from . import state as runs
-from .augment import Levels, blur_input, change_recording, low_pass, network_input, random_cutoffs, slope
+from .augment import (
+    Levels,
+    blur_input,
+    change_recording,
+    keep_plain,
+    low_pass,
+    network_input,
+    random_cutoffs,
+    slope,
+    some_wideband,
+)
 from .batches import Segments
 from .config import Recipe
 from .loss import envelope_distance, mix_loss
@@ -52,7 +62,7 @@ def train(recipe: Recipe, sets: Sets, cache: Path, out: Path, start_from: Path |
     checkpoint = out / "checkpoint.pt"
     state = runs.resume(checkpoint, recipe) if checkpoint.exists() else runs.fresh(recipe, start_from)
     context = recipe.layout.context_left + recipe.layout.context_right
-    learn = Segments(cache, sets.train, recipe.core + context)
+    learn = Segments(cache, sets.train, recipe.core + context, recipe.speech_share)
     judges = {
         name: Segments(cache, clips, recipe.core + context)
         for name, clips in (("known", sets.known), ("unseen", sets.unseen))
@@ -130,8 +140,10 @@ def _step(recipe: Recipe, state: runs.RunState, segments: Segments, index: int) 
     step = state.epoch * recipe.steps + index
     for group in state.optimiser.param_groups:
         group["lr"] = recipe.rate * learning_rate(step, recipe)
-    levels = change_recording(segments.draw(recipe.batch, state.draws), state.chances)
+    plain = segments.draw(recipe.batch, state.draws)
+    levels = keep_plain(plain, change_recording(plain, state.chances), recipe.plain_share, state.chances)
     cutoff = random_cutoffs(levels.codec_cutoff, state.chances)
+    cutoff = some_wideband(cutoff, levels.codec_cutoff, recipe.wideband_share, state.chances)
     state.net.train()
     distance, mix = _losses(state.net, levels, cutoff, recipe, state.chances, augmented=True)
     state.optimiser.zero_grad(set_to_none=True)

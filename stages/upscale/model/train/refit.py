@@ -72,7 +72,7 @@ def accumulate(net: EnvelopeNet, levels: Levels, heard: Tensor, recipe: Recipe, 
 def refit(recipe: Recipe, net: EnvelopeNet, clips: list[Clip], cache: Path) -> None:
     """Replace the head's gain rows by their least-squares solution over random batches."""
     net.eval()
-    segments = Segments(cache, clips, recipe.core + recipe.layout.context_left + recipe.layout.context_right)
+    segments = Segments(cache, clips, recipe.core + recipe.layout.context_left + recipe.layout.context_right, recipe.speech_share)
     draws, chances = np.random.default_rng(recipe.seed + 1), torch.Generator().manual_seed(recipe.seed + 1)
     count = net.head.in_features + recipe.wide + 1
     moments = torch.zeros(len(GROUPS), count, count, dtype=torch.float64)
