@@ -9,7 +9,7 @@ import torch
 
 from envelope import excitation, features, spectrum, synthesis
 from envelope.runner import load_onnx, upscale
-from train import augment, batches, loop, polish, prepare, refit, ridge, state, targets
+from train import augment, batches, card, loop, polish, prepare, refit, ridge, state, targets
 from train.__main__ import main
 from train.batches import Segments, holes
 from train.config import Recipe
@@ -260,6 +260,17 @@ def test_the_trunk_learns_from_a_lossy_source_and_the_head_does_not(
     assert learnt[0] == {"speech_one", "speech_two"}
     assert learnt[-1] == {"speech_one"}
     assert "without the lossy speech_two" in (tmp_path / "MODEL_CARD.md").read_text()
+
+
+def test_a_card_names_a_source_left_out_and_does_not_count_it_as_data(folder: Path, cache: Path, tmp_path: Path):
+    model = run(folder, cache, tmp_path, "--epochs", "1", "--hold-back", "", "--leave-out", "speech_two")
+    flags = ["--run", str(tmp_path), "--model", str(model), "--out", str(tmp_path / "again.md")]
+    card.main([str(folder), *flags])
+    for written in (tmp_path / "MODEL_CARD.md", tmp_path / "again.md"):
+        text = written.read_text()
+        assert "left out: speech_two" in text
+        assert "| speech_one |" in text
+        assert "| speech_two |" not in text
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(folder: Path, cache: Path, tmp_path: Path):

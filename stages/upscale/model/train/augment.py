@@ -14,6 +14,8 @@ GAUSSIAN_LOG_DEFICIT = 0.2507
 
 COMMON_CUTOFFS_HZ = (3500.0, *3 * (4000.0,), 5512.5, 6000.0, *4 * (8000.0,), 11025.0, 12000.0, 15500.0, 16000.0)
 """Nyquist of the usual low rates, and usual codec low-passes; the commonest more than once."""
+WIDEBAND = float(cutoff_bin(8000))
+"""Cutoff bin of 16 kHz input: the commonest, and the one that is judged."""
 SLOPE_SHARE = 0.06
 """How far below the cutoff a resampler's -3 dB point may lie, as a share of the cutoff."""
 
@@ -98,6 +100,7 @@ def change_recording(levels: Levels, generator: torch.Generator) -> Levels:
 
 def keep_plain(plain: Levels, changed: Levels, share: float, generator: torch.Generator) -> Levels:
     """A batch of which this share of the examples, on average, is as it was recorded."""
+    # nothing is drawn for a share of nought, so that a seed means what it meant before there were shares
     if not share:
         return changed
     kept = torch.rand(len(plain.source), generator=generator) < share
@@ -108,12 +111,17 @@ def keep_plain(plain: Levels, changed: Levels, share: float, generator: torch.Ge
     return Levels(*(choose(getattr(plain, one.name), getattr(changed, one.name)) for one in fields(Levels)))
 
 
+def wideband_cutoff(codec_cutoff: Tensor) -> Tensor:
+    """Cutoff bins `[batch]` of 16 kHz input, or what a codec left below that."""
+    return codec_cutoff.float().clamp(max=WIDEBAND)
+
+
 def some_wideband(cutoff: Tensor, codec_cutoff: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Cutoff bins `[batch]` of which this share, on average, are those of 16 kHz input."""
     if not share:
         return cutoff
     chosen = torch.rand(len(cutoff), generator=generator) < share
-    return torch.where(chosen, codec_cutoff.float().clamp(max=float(cutoff_bin(8000))), cutoff)
+    return torch.where(chosen, wideband_cutoff(codec_cutoff), cutoff)
 
 
 def random_cutoffs(codec_cutoff: Tensor, generator: torch.Generator) -> Tensor:

@@ -10,13 +10,8 @@ import torch
 from envelope.constants import FEATURE_BINS, FEATURE_EPS, HIGH_FIRST_BIN
 
 from .augment import Levels
+from .config import Recipe
 from .prepare import Clip, tables
-
-
-def domain_share(speech: float) -> dict[str, float]:
-    """Share of each domain in the segments, given that of speech."""
-    return {"speech": speech, "music": (1 - speech) * 2 / 3, "ambience": (1 - speech) / 3}
-
 
 SILENCE_LEVEL = -7.2
 """Frames whose loudest band lies below this log10 power hold nothing but quantisation."""
@@ -27,6 +22,11 @@ HOLE_LEVEL = -6.8
 HEARD_LEVEL = -3.5
 """Mean low-band level of a frame in which somebody speaks: a voice leaves no band empty then, but codecs do."""
 LOW_BANDS = slice(2, 40)
+
+
+def domain_share(speech: float) -> dict[str, float]:
+    """Share of each domain in the segments, given that of speech."""
+    return {"speech": speech, "music": (1 - speech) * 2 / 3, "ambience": (1 - speech) / 3}
 
 
 def holes(target: np.ndarray, speech: np.ndarray) -> np.ndarray:
@@ -40,9 +40,9 @@ def holes(target: np.ndarray, speech: np.ndarray) -> np.ndarray:
 
 
 class Segments:
-    """Draws segments of consecutive frames from a set of clips."""
+    """Draws segments of consecutive frames from a set of clips; `speech_share` is as in `Recipe`."""
 
-    def __init__(self, folder: Path, clips: Iterable[Clip], frames: int, speech_share: float = 0.55) -> None:
+    def __init__(self, folder: Path, clips: Iterable[Clip], frames: int, speech_share: float = Recipe.speech_share) -> None:
         self.tables = tables(folder)
         self.clips = list(clips)
         self.frames = frames

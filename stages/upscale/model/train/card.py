@@ -61,6 +61,8 @@ def compose(recordings: list[Recording], run: dict, model: Path, parameters: int
     history = trunk["history"] if trunk else run["history"]
     live = recipe["variant"] == "live"
     held = f"held back: {', '.join(run['held_back'])}" if run["held_back"] else "no source held back"
+    if run.get("left_out"):
+        held += f"; left out: {', '.join(run['left_out'])}"
     lossy = f", without the lossy {', '.join(run['lossy'])}" if run.get("lossy") else ""
     head = INTRODUCTION.format(
         name=model.stem,
@@ -96,7 +98,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     flags = parser.parse_args(arguments)
     run = json.loads((flags.run / "history.json").read_text())
-    recordings = [one for one in read_folder(flags.folder) if one.source not in run["held_back"]]
+    unheard = {*run["held_back"], *run.get("left_out", [])}
+    recordings = [one for one in read_folder(flags.folder) if one.source not in unheard]
     extra = "".join("\n" + note.read_text(encoding="utf-8") for note in flags.notes)
     flags.out.write_text(compose(recordings, run, flags.model, parameters_of(flags.model), extra), encoding="utf-8")
 

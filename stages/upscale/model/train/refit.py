@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envelope.constants import HIGH_BANDS, cutoff_bin
+from envelope.constants import HIGH_BANDS
 
-from .augment import Levels, change_recording, low_pass, network_input, random_cutoffs
+from .augment import Levels, change_recording, low_pass, network_input, random_cutoffs, wideband_cutoff
 from .batches import Segments
 from .config import Recipe
 from .loss import EXCITATION_VARIANCE
@@ -26,19 +26,20 @@ PENALTY = 3e-4
 """Ridge penalty relative to the mean diagonal of a group's moments; it pulls towards the head that is there."""
 GROUPS = ((0, 32), (32, 43), (43, HIGH_BANDS))
 """High bands that share one system of equations; a frame takes part where the truth of the whole group is known."""
-NARROWBAND = float(cutoff_bin(8000))
-"""Every fourth batch has this cutoff, that of 16 kHz input: the commonest, and the one that is judged."""
 
 
 def draw(
     recipe: Recipe, segments: Segments, number: int, draws: np.random.Generator, chances: torch.Generator
 ) -> tuple[Levels, Tensor]:
-    """A batch and its cutoffs. Every second one is unaltered: most of what the model will hear is a plain recording."""
+    """A batch and its cutoffs. Every second one is unaltered: most of what the model will hear is a plain recording.
+
+    Every fourth is heard as 16 kHz input.
+    """
     levels = segments.draw(recipe.batch, draws)
     if number % 2:
         levels = change_recording(levels, chances)
     if number % 4 == 0:
-        return levels, levels.codec_cutoff.float().clamp(max=NARROWBAND)
+        return levels, wideband_cutoff(levels.codec_cutoff)
     return levels, random_cutoffs(levels.codec_cutoff, chances)
 
 
